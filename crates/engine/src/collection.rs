@@ -1,0 +1,274 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::SchemaRef;
+use drift_manifest::Manifest;
+use drift_segment::PartCache;
+use drift_storage::Store;
+use drift_types::{CollectionId, VectorId};
+use futures::{StreamExt, stream::BoxStream};
+use tokio::sync::{Mutex, Notify};
+
+use crate::{
+    Ack, CollectionSchema, CollectionStatus, Error, Result, RowPredicate, ScanRequest, SearchRequest, SearchResult,
+    Settings,
+    compute::{Class, Compute},
+    database::Parts,
+    id_map::PlaceId,
+    maintain::{self, Garbage},
+    rows::{self, BatchCollector},
+    search,
+    snapshot::{L0Table, Snapshot},
+    write::{Command, WriterHandle},
+};
+
+/// Rows of one statement, in order.
+pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
+
+/// How often a predicate delete looks again for rows that changed while it ran.
+const DELETE_ROUNDS: usize = 10;
+
+/// What a collection's readers, its writer and its janitor share.
+pub(crate) struct Shared {
+    pub id: CollectionId,
+    pub name: String,
+    pub store: Store,
+    pub cache: Arc<PartCache>,
+    pub settings: Arc<Settings>,
+    pub compute: Compute,
+    pub places: Arc<AtomicU32>,
+    /// This writer's epoch and name, for manifests.
+    pub epoch: u64,
+    pub writer_id: ulid::Ulid,
+    pub snapshot: drift_epoch::Cell<Snapshot>,
+    /// The newest manifest. Whoever changes segments holds it: one job at a time.
+    pub manifest: Mutex<Manifest>,
+    /// Wakes the janitor.
+    pub janitor: Arc<Notify>,
+    /// Tells waiting writers that L0 has room again.
+    pub drained: Notify,
+    pub garbage: Garbage,
+}
+
+impl Shared {
+    pub fn new(parts: &Parts, name: &str, manifest: Manifest, snapshot: Snapshot) -> Self {
+        Self {
+            id: manifest.collection,
+            name: name.to_owned(),
+            store: parts.store.clone(),
+            cache: parts.cache.clone(),
+            settings: parts.settings.clone(),
+            compute: parts.compute.clone(),
+            places: parts.places.clone(),
+            epoch: parts.epoch,
+            writer_id: parts.writer_id,
+            snapshot: drift_epoch::Cell::new(Arc::new(snapshot)),
+            manifest: Mutex::new(manifest),
+            janitor: parts.janitor.clone(),
+            drained: Notify::new(),
+            garbage: Garbage::default(),
+        }
+    }
+
+    pub fn next_place(&self) -> PlaceId {
+        PlaceId(self.places.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether a table is to be frozen.
+    pub fn is_full(&self, table: &L0Table) -> bool {
+        table.memtable.len() >= self.settings.memtable_rows_max
+            || table.memtable.bytes() >= self.settings.memtable_bytes_max
+    }
+
+    /// How long ago the newest manifest was made; zero while a job is at it.
+    pub fn manifest_age(&self) -> Duration {
+        let made_ms = self.manifest.try_lock().map_or(u64::MAX, |manifest| manifest.stamp.created_ms);
+        Duration::from_millis(ulid::Ulid::new().timestamp_ms().saturating_sub(made_ms))
+    }
+
+    pub fn wake_janitor(&self) {
+        self.janitor.notify_one();
+    }
+}
+
+/// A named set of rows with a vector each. Cheap to clone.
+#[derive(Clone)]
+pub struct Collection {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) writer: WriterHandle,
+}
+
+impl Collection {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Its columns.
+    pub fn schema(&self) -> CollectionSchema {
+        self.shared.snapshot.load().schema.as_ref().clone()
+    }
+
+    /// Its columns as Arrow knows them.
+    pub fn arrow_schema(&self) -> SchemaRef {
+        self.shared.snapshot.load().schema.arrow.clone()
+    }
+
+    /// Inserts a batch, replacing rows with the same keys. When it returns, the batch is durable
+    /// and every search sees it, whole.
+    ///
+    /// # Errors
+    /// `Invalid` says which column and row to mend; `Closed` when the log cannot be written.
+    /// Nothing is written then.
+    pub async fn insert(&self, batch: RecordBatch) -> Result<Ack> {
+        if batch.num_rows() >= self.shared.settings.bulk_rows_min {
+            return self.insert_stream(futures::stream::iter([Ok(batch)]).boxed()).await;
+        }
+        self.wait_for_room().await;
+        let rows = rows::prepare(&self.schema(), &batch)?;
+        self.log_insert(rows).await
+    }
+
+    async fn log_insert(&self, rows: crate::write::InsertRows) -> Result<Ack> {
+        let (collection, rows) = (self.shared.id, Box::new(rows));
+        self.writer.ask(|reply| Command::Insert { collection, rows, reply }).await
+    }
+
+    /// Inserts all batches of a stream as one statement: all of them become visible at once, or
+    /// none does. Of rows with the same key in different batches the last one stays.
+    ///
+    /// A large statement is written to segments directly, past L0.
+    ///
+    /// # Errors
+    /// As [`Collection::insert`], and any error of the stream. Nothing is written then.
+    pub async fn insert_stream(&self, mut batches: BatchStream) -> Result<Ack> {
+        let mut collector = BatchCollector::new(self.schema());
+        while collector.rows() < self.shared.settings.bulk_rows_min {
+            match batches.next().await {
+                Some(batch) => collector.push(&batch?)?,
+                None => {
+                    self.wait_for_room().await;
+                    return match collector.into_statement()? {
+                        Some(rows) => self.log_insert(rows).await,
+                        None => Ok(Ack { seq: self.shared.snapshot.load().seq, rows: 0 }),
+                    };
+                }
+            }
+        }
+        maintain::bulk_load(self, collector, batches).await
+    }
+
+    /// Deletes rows by key.
+    ///
+    /// # Errors
+    /// `Closed` when the log cannot be written.
+    pub async fn delete(&self, ids: &[VectorId]) -> Result<Ack> {
+        let (collection, ids) = (self.shared.id, ids.to_vec());
+        self.writer.ask(|reply| Command::Delete { collection, ids, read_at: None, reply }).await
+    }
+
+    /// Deletes the rows that match. A row that is replaced while this runs is looked at again.
+    ///
+    /// # Errors
+    /// Those of the predicate; `Unavailable` when rows keep changing faster than they can be checked.
+    pub async fn delete_where(&self, predicate: Arc<dyn RowPredicate>) -> Result<Ack> {
+        let mut total = Ack { seq: self.shared.snapshot.load().seq, rows: 0 };
+        for _ in 0..DELETE_ROUNDS {
+            let snapshot = self.shared.snapshot.load();
+            let sets = search::matching_rows(&snapshot, &predicate, &self.shared.compute).await?;
+            let (ids, seqs) = rows::keys_of(&snapshot, &sets).await?;
+            if ids.is_empty() {
+                return Ok(total);
+            }
+            let (collection, asked) = (self.shared.id, ids.len() as u64);
+            let read_at = Some(seqs);
+            let ack: Ack = self.writer.ask(|reply| Command::Delete { collection, ids, read_at, reply }).await?;
+            total = Ack { seq: ack.seq, rows: total.rows + ack.rows };
+            if ack.rows == asked {
+                return Ok(total);
+            }
+        }
+        Err(Error::new(
+            crate::ErrorKind::Unavailable,
+            format!("{} rows were deleted, but others that match kept changing: repeat the DELETE", total.rows),
+        ))
+    }
+
+    /// Deletes all rows.
+    ///
+    /// # Errors
+    /// As [`Collection::delete_where`].
+    pub async fn delete_all(&self) -> Result<Ack> {
+        self.delete_where(Arc::new(Everything)).await
+    }
+
+    /// The nearest neighbours of a vector.
+    ///
+    /// # Errors
+    /// `Invalid` for a query of another dimension, or with values that are not finite, and for
+    /// parameters out of range; `Corrupt` when a segment is damaged.
+    pub async fn search(&self, request: SearchRequest) -> Result<SearchResult> {
+        let shared = &self.shared;
+        search::search(shared.snapshot.load(), &request, shared.settings.target_recall, &shared.compute).await
+    }
+
+    /// Reads rows in no order, all from one snapshot.
+    pub fn scan(&self, request: ScanRequest) -> BatchStream {
+        search::scan(self.shared.snapshot.load(), request, self.shared.compute.clone())
+    }
+
+    /// Moves everything in L0 into segments and commits it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn flush(&self) -> Result<()> {
+        let collection = self.shared.id;
+        self.writer.ask(|reply| Command::Freeze { collection, reply }).await?;
+        maintain::flush(self, Class::Foreground).await?;
+        self.writer.tell(Command::Truncate).await
+    }
+
+    /// Figures.
+    pub fn status(&self) -> CollectionStatus {
+        let snapshot = self.shared.snapshot.load();
+        CollectionStatus {
+            rows: snapshot.rows(),
+            l0_rows: snapshot.l0_rows() as u64,
+            segments: snapshot.segments.len(),
+            buckets: snapshot.level1.buckets.len(),
+            segment_bytes: snapshot.segments.iter().map(|s| s.reader.footer().file_length()).sum(),
+            seq: snapshot.seq,
+        }
+    }
+
+    /// Waits while too many frozen tables are still to be flushed: memory is bounded, and L0
+    /// stays quick to search.
+    pub(crate) async fn wait_for_room(&self) {
+        loop {
+            let drained = self.shared.drained.notified();
+            if self.shared.snapshot.load().frozen().len() < self.shared.settings.frozen_tables_max {
+                return;
+            }
+            drained.await;
+        }
+    }
+}
+
+/// Matches every row.
+#[derive(Debug)]
+struct Everything;
+
+impl RowPredicate for Everything {
+    fn columns(&self) -> &[usize] {
+        &[]
+    }
+
+    fn eval(&self, batch: &RecordBatch) -> Result<BooleanBuffer> {
+        Ok(BooleanBuffer::new_set(batch.num_rows()))
+    }
+}

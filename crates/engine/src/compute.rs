@@ -1,0 +1,56 @@
+//! Where CPU work goes that is too long for an async worker: two pools, so that maintenance leaves a
+//! core to the foreground.
+
+use std::sync::Arc;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tokio::sync::oneshot;
+
+use crate::{Error, Result};
+
+/// Who waits for the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// A client: all cores.
+    Foreground,
+    /// The janitor: all cores but one.
+    Background,
+}
+
+#[derive(Clone)]
+pub(crate) struct Compute {
+    foreground: Arc<ThreadPool>,
+    background: Arc<ThreadPool>,
+}
+
+impl Compute {
+    pub fn new() -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let pool = |name: &'static str, threads| {
+            ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(move |i| format!("drift-{name}-{i}"))
+                .build()
+                .map(Arc::new)
+                .map_err(|e| Error::internal(format!("cannot start the {name} threads: {e}")))
+        };
+        Ok(Self { foreground: pool("compute", cores)?, background: pool("janitor", cores.saturating_sub(1).max(1))? })
+    }
+
+    /// Runs `work` on the pool of `class`; a panic in it becomes an error.
+    pub async fn run<T: Send + 'static>(&self, class: Class, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let pool = match class {
+            Class::Foreground => &self.foreground,
+            Class::Background => &self.background,
+        };
+        let (reply, answer) = oneshot::channel();
+        pool.spawn(move || {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            drop(reply.send(result)); // the caller may have gone
+        });
+        match answer.await {
+            Ok(Ok(value)) => Ok(value),
+            _ => Err(Error::internal("a compute task panicked: this is a fault of Drift, please report it")),
+        }
+    }
+}

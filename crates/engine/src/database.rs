@@ -1,0 +1,261 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use drift_manifest::{Catalog, CatalogEntry, Commit as Committed, Manifest, VersionLog, validate_name};
+use drift_segment::PartCache;
+use drift_storage::{Store, StoreLock};
+use drift_types::{CollectionId, SeqNo};
+use tokio::sync::{Mutex, Notify};
+use ulid::Ulid;
+
+use crate::{
+    Collection, CollectionSchema, CollectionSpec, Error, ErrorKind, Result, Settings,
+    compute::Compute,
+    id_map::PlaceId,
+    maintain::Janitor,
+    recover,
+    write::{CollectionState, Command, Writer, WriterHandle},
+};
+
+/// What all collections of a database share.
+pub(crate) struct Parts {
+    pub store: Store,
+    pub cache: Arc<PartCache>,
+    pub settings: Arc<Settings>,
+    pub compute: Compute,
+    pub places: Arc<AtomicU32>,
+    pub janitor: Arc<Notify>,
+    /// Higher for each writer that opens the database.
+    pub epoch: u64,
+    /// Random per process.
+    pub writer_id: Ulid,
+}
+
+impl Parts {
+    pub fn next_place(&self) -> PlaceId {
+        PlaceId(self.places.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A set of collections under one URI. Cheap to clone; one process at a time may have it open.
+#[derive(Clone)]
+pub struct Database(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    writer: WriterHandle,
+    collections: Arc<RwLock<BTreeMap<String, Collection>>>,
+    /// The newest catalog; held while it changes.
+    catalog: Mutex<Catalog>,
+    _janitor: Janitor,
+    _lock: StoreLock,
+}
+
+impl Database {
+    /// Opens the database at `uri` (a directory, `file://`, `memory://` or `s3://`), which is made
+    /// when there is none. Every write that was acknowledged is in it.
+    ///
+    /// # Errors
+    /// `Unavailable` while another process has it open, `Corrupt` if files are damaged.
+    pub async fn open(uri: &str, settings: Settings) -> Result<Self> {
+        let store = Store::open(uri).await?;
+        let lock = store.lock()?;
+        let mut catalog = take_over(&store).await?;
+        for doomed in catalog.doomed.drain(..) {
+            recover::remove_collection(&store, doomed).await?;
+        }
+        let parts = Parts {
+            cache: Arc::new(PartCache::new(settings.cache_bytes)),
+            settings: Arc::new(settings),
+            compute: Compute::new()?,
+            places: Arc::default(),
+            janitor: Arc::default(),
+            epoch: catalog.stamp.epoch,
+            writer_id: catalog.stamp.writer,
+            store,
+        };
+        let mut states = HashMap::new();
+        for CatalogEntry { name, collection } in &catalog.collections {
+            states.insert(*collection, recover::open_collection(&parts, *collection, name).await?);
+        }
+        let (wal, newest) = open_log(&parts, catalog.database, &mut states)?;
+        let shared: Vec<_> = states.values().map(|state| state.shared().clone()).collect();
+        let writer = Writer::start(wal, newest, states.into_values().collect())?;
+        let collections =
+            shared.into_iter().map(|shared| (shared.name.clone(), Collection { shared, writer: writer.clone() }));
+        let collections = Arc::new(RwLock::new(collections.collect::<BTreeMap<_, _>>()));
+        let listed = collections.clone();
+        let list = move || read(&listed).values().cloned().collect();
+        let janitor = Janitor::start(list, writer.clone(), parts.janitor.clone(), &parts.settings);
+        let inner = Inner { parts, writer, collections, catalog: Mutex::new(catalog), _janitor: janitor, _lock: lock };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Where it is.
+    pub fn uri(&self) -> &str {
+        self.0.parts.store.uri()
+    }
+
+    /// How it behaves.
+    pub fn settings(&self) -> &Settings {
+        &self.0.parts.settings
+    }
+
+    /// Makes a collection.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, and `Invalid` for a name or columns that cannot be.
+    pub async fn create_collection(&self, name: &str, spec: CollectionSpec) -> Result<Collection> {
+        validate_name(name)?;
+        let schema = CollectionSchema::resolve(&spec)?;
+        let parts = &self.0.parts;
+        let mut catalog = self.0.catalog.lock().await;
+        if catalog.find(name).is_some() {
+            let exists = format!("collection '{name}' exists already: drop it first or choose another name");
+            return Err(Error::new(ErrorKind::AlreadyExists, exists));
+        }
+        // Doomed until its manifest is there: what the catalog names is whole, and what a crash
+        // leaves of the rest is removed at the next start.
+        let id = CollectionId(Ulid::new());
+        let mut next = catalog.successor(parts.epoch, parts.writer_id);
+        next.doomed.push(id);
+        self.commit_catalog(&mut catalog, next).await?;
+        let manifest = Manifest::first(id, schema.to_manifest(), parts.epoch, parts.writer_id);
+        VersionLog::<Manifest>::manifests(parts.store.clone(), id).commit(&manifest, None).await?;
+        let mut next = catalog.successor(parts.epoch, parts.writer_id);
+        next.doomed.retain(|doomed| *doomed != id);
+        next.collections.push(CatalogEntry { name: name.to_owned(), collection: id });
+        self.commit_catalog(&mut catalog, next).await?;
+        let state = recover::restore(parts, name, manifest).await?;
+        let collection = Collection { shared: state.shared().clone(), writer: self.0.writer.clone() };
+        self.0.writer.ask(|reply| Command::Register { state: Box::new(state), reply }).await?;
+        write(&self.0.collections).insert(name.to_owned(), collection.clone());
+        Ok(collection)
+    }
+
+    /// Drops a collection and its files. Searches that hold it may fail from now on.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn drop_collection(&self, name: &str) -> Result<()> {
+        let mut catalog = self.0.catalog.lock().await;
+        let id = catalog.find(name).ok_or_else(|| self.unknown(name))?;
+        let mut next = catalog.successor(self.0.parts.epoch, self.0.parts.writer_id);
+        next.collections.retain(|entry| entry.collection != id);
+        next.doomed.push(id);
+        self.commit_catalog(&mut catalog, next).await?;
+        write(&self.0.collections).remove(name);
+        self.0.writer.ask(|reply| Command::Unregister { collection: id, reply }).await?;
+        recover::remove_collection(&self.0.parts.store, id).await?;
+        catalog.doomed.retain(|doomed| *doomed != id);
+        Ok(())
+    }
+
+    /// The collection of that name.
+    ///
+    /// # Errors
+    /// `NotFound`, with the names there are.
+    pub fn collection(&self, name: &str) -> Result<Collection> {
+        read(&self.0.collections).get(name).cloned().ok_or_else(|| self.unknown(name))
+    }
+
+    /// All collections, by name.
+    pub fn collections(&self) -> Vec<Collection> {
+        read(&self.0.collections).values().cloned().collect()
+    }
+
+    /// Moves everything in L0 into segments.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn flush(&self) -> Result<()> {
+        for collection in self.collections() {
+            collection.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Closes the log cleanly and lets go of the store. Other handles to it answer `Closed` to writes.
+    ///
+    /// # Errors
+    /// `Closed` when the log could not be written.
+    pub async fn close(self) -> Result<()> {
+        self.0.writer.ask(|reply| Command::Close { reply }).await
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let names: Vec<String> = read(&self.0.collections).keys().cloned().collect();
+        let known =
+            if names.is_empty() { "there is none yet".to_owned() } else { format!("there are {}", names.join(", ")) };
+        Error::new(ErrorKind::NotFound, format!("no collection '{name}': {known}"))
+    }
+
+    async fn commit_catalog(&self, catalog: &mut Catalog, next: Catalog) -> Result<()> {
+        match VersionLog::<Catalog>::catalog(self.0.parts.store.clone()).commit(&next, Some(catalog)).await? {
+            Committed::Committed => *catalog = next,
+            Committed::Conflict(_) => {
+                let raced = "another writer changed the catalog: restart this one";
+                return Err(Error::new(ErrorKind::Unavailable, raced));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Commits a catalog of a higher epoch, which fences every earlier writer; the first one if there
+/// is none.
+async fn take_over(store: &Store) -> Result<Catalog> {
+    let log = VersionLog::<Catalog>::catalog(store.clone());
+    let writer = Ulid::new();
+    let mut found = log.load_latest().await?;
+    loop {
+        let next = match &found {
+            Some(latest) => latest.successor(latest.stamp.epoch + 1, writer),
+            None => Catalog::first(1, writer),
+        };
+        match log.commit(&next, found.as_ref()).await? {
+            Committed::Committed => return Ok(next),
+            Committed::Conflict(theirs) => found = Some(*theirs),
+        }
+    }
+}
+
+/// Replays the log and starts a new file of it. A store in memory has none: nothing outlives it.
+fn open_log(
+    parts: &Parts,
+    database: Ulid,
+    states: &mut HashMap<CollectionId, CollectionState>,
+) -> Result<(Option<drift_wal::WalWriter>, SeqNo)> {
+    let Some(dir) = log_dir(parts)? else {
+        return Ok((None, states.values().map(CollectionState::newest).max().unwrap_or_default()));
+    };
+    let newest = recover::replay(&dir, database, states)?;
+    let wal = recover::start_log(&dir, database, parts.epoch, newest, parts.settings.durability)?;
+    Ok((Some(wal), newest))
+}
+
+fn log_dir(parts: &Parts) -> Result<Option<PathBuf>> {
+    match (&parts.settings.wal_dir, parts.store.local_root()) {
+        (Some(dir), _) => Ok(Some(dir.clone())),
+        (None, Some(root)) => Ok(Some(root.join("wal"))),
+        (None, None) if parts.store.uri().starts_with("memory:") => Ok(None),
+        (None, None) => Err(Error::invalid(format!(
+            "{} is remote: name a local directory for the log with the setting wal_dir (--wal-dir)",
+            parts.store.uri()
+        ))),
+    }
+}

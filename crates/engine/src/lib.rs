@@ -1,0 +1,37 @@
+//! The engine: collections of vectors that are searchable the moment they are acknowledged.
+//!
+//! A [`Database`] holds [`Collection`]s. A write goes through one thread that logs it, applies it to
+//! L0 and publishes a new snapshot (`write`); a search holds one snapshot and waits for nobody
+//! (`search`); the janitor moves L0 into segments and splits what outgrows its bucket
+//! (`maintain`); `recover` puts it all together again from manifests and the log.
+#![forbid(unsafe_code)]
+
+mod canonical;
+mod collection;
+mod compute;
+mod database;
+mod dead_set;
+mod error;
+mod fold;
+mod id_map;
+mod log_record;
+mod maintain;
+mod payload_list;
+mod recover;
+mod request;
+mod rows;
+mod schema;
+mod search;
+mod settings;
+mod snapshot;
+mod write;
+
+pub use canonical::{CanonicalBatch, canonical_keys, canonicalise, vectors};
+pub use collection::{BatchStream, Collection};
+pub use database::Database;
+pub use error::{Error, ErrorKind, Result};
+pub use request::{
+    Ack, CollectionStatus, RowPredicate, ScanRequest, SearchRequest, SearchResult, SearchStats, StopReason,
+};
+pub use schema::{CollectionSchema, CollectionSpec, DIM_MAX};
+pub use settings::{Durability, Settings};

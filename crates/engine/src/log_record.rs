@@ -1,0 +1,47 @@
+//! What the engine writes into log records. The log itself sees only bytes.
+
+use arrow_array::RecordBatch;
+use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
+use bytes::Bytes;
+use drift_types::VectorId;
+
+use crate::{Error, ErrorKind, Result};
+
+/// A canonical batch as one Arrow IPC stream: every record can be read without the others.
+pub(crate) fn encode_batch(batch: &RecordBatch) -> Result<Bytes> {
+    let mut writer = StreamWriter::try_new(Vec::with_capacity(batch.get_array_memory_size() + 1024), &batch.schema())?;
+    writer.write(batch)?;
+    Ok(writer.into_inner()?.into())
+}
+
+/// The batch of an insert record. The log has verified the record's checksum before: Arrow's reader
+/// trusts its bytes.
+pub(crate) fn decode_batch(payload: &[u8]) -> Result<RecordBatch> {
+    let damaged = |e: &dyn std::fmt::Display| {
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("an insert record of the log holds no readable batch ({e}): restore the log from a backup"),
+        )
+    };
+    let mut reader = StreamReader::try_new(payload, None).map_err(|e| damaged(&e))?;
+    match reader.next() {
+        Some(batch) => batch.map_err(|e| damaged(&e)),
+        None => Err(damaged(&"no batch")),
+    }
+}
+
+/// Keys, 8 bytes each, little-endian.
+pub(crate) fn encode_keys(ids: &[VectorId]) -> Bytes {
+    ids.iter().flat_map(|id| id.0.to_le_bytes()).collect::<Vec<u8>>().into()
+}
+
+/// The keys of a delete record.
+pub(crate) fn decode_keys(payload: &[u8]) -> Result<Vec<VectorId>> {
+    if !payload.len().is_multiple_of(8) {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("a delete record of the log is {} bytes long, no multiple of 8", payload.len()),
+        ));
+    }
+    Ok(payload.chunks_exact(8).map(|b| VectorId(u64::from_le_bytes(b.try_into().expect("8 bytes")))).collect())
+}

@@ -1,0 +1,33 @@
+use super::{
+    commit::{Ending, commit},
+    draft::Draft,
+    row_set::RowSet,
+};
+use crate::{Collection, Result, compute::Class, snapshot::Snapshot};
+use drift_types::SeqNo;
+
+/// Moves all frozen tables into a segment, and makes the deletes so far durable without the log.
+pub(crate) async fn flush(collection: &Collection, class: Class) -> Result<()> {
+    let shared = &collection.shared;
+    let mut manifest = shared.manifest.lock().await;
+    let snapshot = shared.snapshot.load();
+    let applied = flushed_by(&snapshot);
+    if snapshot.frozen().is_empty() && applied <= manifest.applied {
+        return Ok(());
+    }
+    let (schema, tables) = (snapshot.schema.clone(), snapshot.frozen().to_vec());
+    let flushed_tables = tables.iter().map(|t| t.place).collect();
+    let rows = shared.compute.run(class, move || RowSet::from_tables(&schema, &tables)).await??;
+    let mut draft = Draft::new(shared.clone(), &snapshot, manifest.next_bucket, class);
+    if let Some(rows) = rows {
+        draft.absorb(rows).await?;
+    }
+    commit(collection, &mut manifest, draft, Ending { applied, flushed_tables, bulk: 0 }).await
+}
+
+/// The last record whose effect is in segments and tombstones once the frozen tables are: all up to
+/// the snapshot, or all before the first row that stays in the active table.
+pub(super) fn flushed_by(snapshot: &Snapshot) -> SeqNo {
+    let active = snapshot.l0.last().expect("a snapshot always has an active table");
+    if active.memtable.is_empty() { snapshot.seq } else { SeqNo(active.memtable.seq(0).0 - 1) }
+}

@@ -1,0 +1,80 @@
+//! Files that no manifest names any more.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError, Weak},
+};
+
+use drift_manifest::{Manifest, paths};
+use drift_segment::SegmentReader;
+use drift_storage::Store;
+
+use crate::{Result, collection::Shared};
+
+/// Segments that left the manifest and may still be read by a search.
+#[derive(Default)]
+pub(crate) struct Garbage {
+    retired: Mutex<Vec<(Weak<SegmentReader>, String)>>,
+}
+
+impl Garbage {
+    /// Removes what `next` has dropped and only a restart would have read: tombstones and tables.
+    pub async fn retire(&self, shared: &Shared, previous: &Manifest, next: &Manifest) {
+        let kept = objects(next);
+        let dropped = objects(previous).into_iter().filter(|path| !kept.contains(path));
+        for path in dropped.filter(|path| !path.ends_with(".drift")) {
+            remove(&shared.store, &path).await;
+        }
+        self.sweep(&shared.store).await;
+    }
+
+    /// Notes a segment that is to go once nobody reads it.
+    pub fn add(&self, reader: Weak<SegmentReader>, path: String) {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).push((reader, path));
+    }
+
+    /// Removes the segments that nobody reads any more.
+    pub async fn sweep(&self, store: &Store) {
+        let unread = {
+            let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = std::mem::take(&mut *retired);
+            let (read, unread): (Vec<_>, Vec<_>) = all.into_iter().partition(|(reader, _)| reader.strong_count() > 0);
+            *retired = read;
+            unread
+        };
+        for (_, path) in unread {
+            remove(store, &path).await;
+        }
+    }
+}
+
+/// A file that stays costs room, not truth: the next start removes it.
+async fn remove(store: &Store, path: &str) {
+    if let Err(e) = store.delete(path).await {
+        tracing::warn!("{path} is not needed any more but cannot be removed: {e}");
+    }
+}
+
+/// The objects a manifest names.
+fn objects(manifest: &Manifest) -> HashSet<String> {
+    let segments = manifest.segments.iter().map(|s| paths::segment_path(manifest.collection, s.id));
+    let tombstones = manifest.segments.iter().filter_map(|s| s.tombstones.as_ref()).map(|t| t.blob.path.clone());
+    segments.chain(tombstones).chain(manifest.buckets.as_ref().map(|b| b.path.clone())).collect()
+}
+
+/// Removes what a crash has left behind: objects of the collection that its manifest does not name.
+/// Only the one writer of a database may call this, before it writes.
+pub(crate) async fn sweep_unreferenced(store: &Store, manifest: &Manifest) -> Result<()> {
+    let kept = objects(manifest);
+    for kind in ["segment", "tombstone", "buckets"] {
+        let dir = format!("c/{}/{kind}", manifest.collection);
+        for name in store.list(&dir).await? {
+            let path = format!("{dir}/{name}");
+            if !kept.contains(&path) {
+                tracing::info!("removing {path}: no manifest names it");
+                store.delete(&path).await?;
+            }
+        }
+    }
+    Ok(())
+}

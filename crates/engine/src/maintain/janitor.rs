@@ -1,0 +1,93 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::Notify, task::JoinHandle};
+
+use super::flush;
+use crate::{
+    Collection, Durability, Result, Settings,
+    compute::Class,
+    write::{Command, WriterHandle},
+};
+
+/// How often the janitor looks around when nobody wakes it.
+const TICK: Duration = Duration::from_millis(500);
+/// How often a lazy log is synced.
+const SYNC: Duration = Duration::from_millis(100);
+/// After an error it rests this long.
+const REST: Duration = Duration::from_secs(5);
+
+/// The task that keeps a database in order. It ends when it is dropped.
+pub(crate) struct Janitor {
+    task: JoinHandle<()>,
+    sync: Option<JoinHandle<()>>,
+}
+
+impl Janitor {
+    pub fn start(
+        collections: impl Fn() -> Vec<Collection> + Send + Sync + 'static,
+        writer: WriterHandle,
+        wake: Arc<Notify>,
+        settings: &Settings,
+    ) -> Self {
+        let sync = (settings.durability == Durability::Interval).then(|| tokio::spawn(keep_synced(writer.clone())));
+        let task = tokio::spawn(async move {
+            loop {
+                let _ = tokio::time::timeout(TICK, wake.notified()).await;
+                for collection in collections() {
+                    if let Err(e) = tend(&collection).await {
+                        tracing::error!("maintenance of '{}' failed, trying again soon: {e}", collection.name());
+                        tokio::time::sleep(REST).await;
+                    }
+                }
+                if writer.tell(Command::Truncate).await.is_err() {
+                    return; // the database was closed
+                }
+            }
+        });
+        Self { task, sync }
+    }
+}
+
+impl Drop for Janitor {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.sync.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn keep_synced(writer: WriterHandle) {
+    while writer.tell(Command::Sync { reply: None }).await.is_ok() {
+        tokio::time::sleep(SYNC).await;
+    }
+}
+
+/// What is due for one collection.
+async fn tend(collection: &Collection) -> Result<()> {
+    let shared = &collection.shared;
+    let snapshot = shared.snapshot.load();
+    let active = snapshot.l0.last().expect("a snapshot always has an active table");
+    let age_max = Duration::from_secs(shared.settings.memtable_age_s_max);
+    if active.born.is_some_and(|born| born.elapsed() >= age_max) {
+        let collection_id = shared.id;
+        collection.writer.ask(|reply| Command::Freeze { collection: collection_id, reply }).await?;
+    }
+    // Deletes alone hold the log too: they go into tombstones once L0 is empty and quiet.
+    let only_deletes = active.memtable.is_empty() && shared.manifest_age() >= age_max;
+    if !shared.snapshot.load().frozen().is_empty() || only_deletes {
+        flush(collection, Class::Background).await?;
+    }
+    build_graph(collection).await?;
+    shared.garbage.sweep(&shared.store).await;
+    Ok(())
+}
+
+/// Builds the next graph of L0, if enough rows wait for one.
+async fn build_graph(collection: &Collection) -> Result<()> {
+    let shared = &collection.shared;
+    let snapshot = shared.snapshot.load();
+    let active = snapshot.l0.last().expect("a snapshot always has an active table");
+    let Some(range) = active.memtable.unsealed() else { return Ok(()) };
+    let (place, memtable) = (active.place, active.memtable.clone());
+    let graph = shared.compute.run(Class::Background, move || Arc::new(memtable.build_graph(range))).await?;
+    collection.writer.tell(Command::Graph { collection: shared.id, place, graph }).await
+}

@@ -1,0 +1,143 @@
+use arrow_array::{RecordBatch, UInt32Array};
+use arrow_select::{concat::concat_batches, take::take_record_batch};
+use drift_types::{Metric, SeqNo, VectorId, Vectors};
+
+use crate::{
+    CollectionSchema, Result,
+    id_map::RowAddress,
+    search::unit_rows,
+    snapshot::{L0Table, SegmentView},
+    vectors,
+};
+
+/// Rows on their way into a segment.
+pub(crate) struct RowSet {
+    dim: usize,
+    /// As inserted, row-major.
+    pub vectors: Vec<f32>,
+    /// Under cosine: the rows at unit length, and one over their lengths.
+    pub unit: Option<(Vec<f32>, Vec<f32>)>,
+    pub ids: Vec<VectorId>,
+    pub seqs: Vec<SeqNo>,
+    /// Where each row was; `None` for new ones.
+    pub from: Vec<Option<RowAddress>>,
+    /// Every column but the vector's.
+    pub payload: RecordBatch,
+}
+
+/// The columns of a segment's payload: all but the vector's.
+pub(crate) fn payload_columns(schema: &CollectionSchema) -> Vec<usize> {
+    (0..schema.arrow.fields().len()).filter(|&i| i != schema.vector).collect()
+}
+
+impl RowSet {
+    /// Rows of `batch`, which has the collection's own schema.
+    pub fn new(
+        schema: &CollectionSchema,
+        batch: &RecordBatch,
+        ids: Vec<VectorId>,
+        seqs: Vec<SeqNo>,
+        from: Vec<Option<RowAddress>>,
+    ) -> Result<Self> {
+        let payload = batch.project(&payload_columns(schema))?;
+        Ok(Self::from_parts(schema, vectors(schema, batch).to_vec(), ids, seqs, from, payload))
+    }
+
+    fn from_parts(
+        schema: &CollectionSchema,
+        vectors: Vec<f32>,
+        ids: Vec<VectorId>,
+        seqs: Vec<SeqNo>,
+        from: Vec<Option<RowAddress>>,
+        payload: RecordBatch,
+    ) -> Self {
+        let dim = schema.dim.expect("a collection with rows has a dimension");
+        let unit = (schema.metric == Metric::Cosine).then(|| unit_rows(&vectors, dim));
+        Self { dim, vectors, unit, ids, seqs, from, payload }
+    }
+
+    /// The live rows of frozen tables; `None` when there is none.
+    pub fn from_tables(schema: &CollectionSchema, tables: &[L0Table]) -> Result<Option<Self>> {
+        let (mut batches, mut ids, mut seqs, mut from) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for table in tables {
+            for (first, batch) in table.payload.batches() {
+                let live = (0..batch.num_rows() as u32).filter(|row| !table.dead.contains(first + row));
+                let live: UInt32Array = live.collect();
+                for &row in live.values() {
+                    let ordinal = first + row;
+                    ids.push(table.memtable.id(ordinal));
+                    seqs.push(table.memtable.seq(ordinal));
+                    from.push(Some(RowAddress { place: table.place, ordinal }));
+                }
+                batches.push(take_record_batch(batch, &live)?);
+            }
+        }
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        Self::new(schema, &concat_batches(&schema.arrow, &batches)?, ids, seqs, from).map(Some)
+    }
+
+    /// The live rows of one run.
+    pub async fn from_run(schema: &CollectionSchema, view: &SegmentView, run: u32) -> Result<Self> {
+        let entry = &view.reader.runs()[run as usize];
+        let ordinals = entry.first_row..entry.first_row + entry.rows;
+        let live: Vec<u32> = ordinals.filter(|&o| !view.dead.contains(o)).collect();
+        let (exact, block) = (view.reader.exact(run).await?, view.reader.ids().await?);
+        let payload = view.reader.payload(&live, &payload_columns(schema)).await?;
+        let rows = live.iter().flat_map(|&o| exact.row((o - entry.first_row) as usize)).copied().collect();
+        let ids = live.iter().map(|&o| block.ids[o as usize]).collect();
+        let seqs = live.iter().map(|&o| block.seqs[o as usize]).collect();
+        let from = live.iter().map(|&ordinal| Some(RowAddress { place: view.place, ordinal })).collect();
+        Ok(Self::from_parts(schema, rows, ids, seqs, from, payload))
+    }
+
+    /// One set of all rows of `sets`, which has at least one.
+    pub fn concat(sets: Vec<Self>) -> Result<Self> {
+        let schema = sets[0].payload.schema();
+        let payloads =
+            sets.iter().map(|s| s.payload.clone().with_schema(schema.clone())).collect::<Result<Vec<_>, _>>()?;
+        let payload = concat_batches(&schema, &payloads)?;
+        let mut sets = sets.into_iter();
+        let mut all = sets.next().expect("at least one set");
+        for set in sets {
+            all.vectors.extend(set.vectors);
+            if let (Some((rows, inv)), Some((more_rows, more_inv))) = (&mut all.unit, set.unit) {
+                rows.extend(more_rows);
+                inv.extend(more_inv);
+            }
+            all.ids.extend(set.ids);
+            all.seqs.extend(set.seqs);
+            all.from.extend(set.from);
+        }
+        Ok(Self { payload, ..all })
+    }
+
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The rows in index space.
+    pub fn index_rows(&self) -> Vectors<'_> {
+        Vectors::new(self.unit.as_ref().map_or(&self.vectors, |(rows, _)| rows), self.dim)
+    }
+
+    /// The rows in the order of `order`, which names each once.
+    pub fn reorder(self, order: &[u32]) -> Result<Self> {
+        let rows = |data: &[f32]| -> Vec<f32> {
+            order.iter().flat_map(|&i| &data[i as usize * self.dim..(i as usize + 1) * self.dim]).copied().collect()
+        };
+        fn pick<T: Copy>(items: &[T], order: &[u32]) -> Vec<T> {
+            order.iter().map(|&i| items[i as usize]).collect()
+        }
+        Ok(Self {
+            dim: self.dim,
+            vectors: rows(&self.vectors),
+            unit: self.unit.as_ref().map(|(unit, inv)| (rows(unit), pick(inv, order))),
+            ids: pick(&self.ids, order),
+            seqs: pick(&self.seqs, order),
+            from: pick(&self.from, order),
+            payload: take_record_batch(&self.payload, &UInt32Array::from(order.to_vec()))?,
+        })
+    }
+}

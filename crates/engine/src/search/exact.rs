@@ -1,0 +1,98 @@
+//! Exact distances: of every matching row, or of the rows their codes could not rule out.
+
+use drift_types::TopK;
+
+use super::{
+    candidates::{Candidates, Coded, Hit},
+    filter::{RowSets, live_set},
+    query::Query,
+};
+use crate::{
+    Result, SearchStats, StopReason,
+    snapshot::{SegmentView, Snapshot},
+};
+
+/// Compares every live, matching row.
+pub(super) async fn search(
+    snapshot: &Snapshot,
+    query: &Query,
+    sets: Option<&RowSets>,
+    stats: &mut SearchStats,
+) -> Result<Vec<Hit>> {
+    let mut top = TopK::new(query.k);
+    for (i, table) in snapshot.l0.iter().enumerate().filter(|(_, t)| t.live_rows() > 0) {
+        let live = |row: u32| match sets {
+            Some(sets) => sets.l0[i].value(row as usize),
+            None => !table.dead.contains(row),
+        };
+        let mut hits = TopK::new(query.k);
+        table.memtable.search_exact(&query.vector, &live, &mut hits);
+        for hit in hits.into_sorted() {
+            top.push(Hit { score: hit.score, id: hit.id, place: i as u32, ordinal: hit.ordinal, in_l0: true });
+        }
+        stats.rows_reranked += sets.map_or(table.live_rows(), |s| s.l0[i].count_set_bits());
+    }
+    for (i, view) in snapshot.segments.iter().enumerate() {
+        let rows = match sets {
+            Some(sets) => sets.segments[i].clone(),
+            None => live_set(view.reader.rows() as usize, &view.dead),
+        };
+        for run in 0..view.reader.runs().len() as u32 {
+            let entry = &view.reader.runs()[run as usize];
+            let wanted = rows.slice(entry.first_row as usize, entry.rows as usize);
+            let wanted: Vec<u32> = wanted.set_indices_u32().collect();
+            if !wanted.is_empty() {
+                score_rows(view, i as u32, run, wanted.iter().copied(), query, &mut top).await?;
+                stats.buckets_probed += 1;
+                stats.rows_reranked += wanted.len();
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    stats.buckets_ranked = stats.buckets_probed;
+    stats.stop_reason = StopReason::Exact;
+    Ok(top.into_sorted())
+}
+
+/// Looks up the exact scores of candidates, nearest bound first, until no bound can win any more.
+pub(super) async fn rerank(
+    snapshot: &Snapshot,
+    query: &Query,
+    candidates: Candidates,
+    stats: &mut SearchStats,
+) -> Result<Vec<Hit>> {
+    let (mut top, coded) = candidates.finish();
+    for Coded { lower, segment, run, row } in coded {
+        if top.kth().is_some_and(|hit| lower > hit.score) {
+            break;
+        }
+        score_rows(&snapshot.segments[segment as usize], segment, run, [row], query, &mut top).await?;
+        stats.rows_reranked += 1;
+    }
+    Ok(top.into_sorted())
+}
+
+/// Offers rows of one run by their exact scores.
+async fn score_rows(
+    view: &SegmentView,
+    segment: u32,
+    run: u32,
+    rows: impl IntoIterator<Item = u32>,
+    query: &Query,
+    top: &mut TopK<Hit>,
+) -> Result<()> {
+    let exact = match view.reader.exact_cached(run) {
+        Some(exact) => exact,
+        None => view.reader.exact(run).await?,
+    };
+    let hot = match view.reader.hot_cached(run) {
+        Some(hot) => hot,
+        None => view.reader.hot(run).await?,
+    };
+    let first = view.reader.runs()[run as usize].first_row;
+    for row in rows {
+        let score = query.score(exact.row(row as usize), || exact.inv_norm(row as usize));
+        top.push(Hit { score, id: hot.ids()[row as usize], place: segment, ordinal: first + row, in_l0: false });
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! A filter as row sets: evaluated once per table and segment, before the search.
+
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_schema::Schema;
+
+use crate::{
+    Result, RowPredicate,
+    compute::{Class, Compute},
+    dead_set::DeadSet,
+    snapshot::{L0Table, SegmentView, Snapshot},
+};
+
+/// The live rows that match, per L0 table and per segment of a snapshot.
+pub(crate) struct RowSets {
+    pub l0: Vec<BooleanBuffer>,
+    pub segments: Vec<BooleanBuffer>,
+}
+
+impl RowSets {
+    pub fn count(&self) -> usize {
+        self.l0.iter().chain(&self.segments).map(BooleanBuffer::count_set_bits).sum()
+    }
+
+    /// Matching rows of each bucket: the n_eff of the density that ranks buckets.
+    pub fn rows_per_bucket(&self, snapshot: &Snapshot) -> Vec<u32> {
+        let rows_of_run = |segment: u32, run: u32| {
+            let entry = &snapshot.segments[segment as usize].reader.runs()[run as usize];
+            self.segments[segment as usize].slice(entry.first_row as usize, entry.rows as usize).count_set_bits() as u32
+        };
+        let buckets = snapshot.level1.buckets.iter();
+        buckets.map(|b| b.runs.iter().map(|r| rows_of_run(r.segment, r.run)).sum()).collect()
+    }
+}
+
+/// Evaluates `predicate` over all live rows.
+pub(crate) async fn matching_rows(
+    snapshot: &Snapshot,
+    predicate: &Arc<dyn RowPredicate>,
+    compute: &Compute,
+) -> Result<RowSets> {
+    let mut sets = RowSets { l0: Vec::new(), segments: Vec::new() };
+    for table in &snapshot.l0 {
+        let (table, predicate) = (table.clone(), predicate.clone());
+        sets.l0.push(compute.run(Class::Foreground, move || in_table(&table, &*predicate)).await??);
+    }
+    for view in &snapshot.segments {
+        let batch = segment_columns(view, predicate.columns()).await?;
+        let (dead, predicate) = (view.dead.clone(), predicate.clone());
+        let work = move || Ok::<_, crate::Error>(without_dead(predicate.eval(&batch)?, &dead));
+        sets.segments.push(compute.run(Class::Foreground, work).await??);
+    }
+    Ok(sets)
+}
+
+/// Whole columns of a segment; a predicate may also name none.
+pub(super) async fn segment_columns(view: &SegmentView, columns: &[usize]) -> Result<RecordBatch> {
+    if columns.is_empty() {
+        let options = RecordBatchOptions::new().with_row_count(Some(view.reader.rows() as usize));
+        return Ok(RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)?);
+    }
+    Ok(view.reader.columns(columns).await?)
+}
+
+fn in_table(table: &L0Table, predicate: &dyn RowPredicate) -> Result<BooleanBuffer> {
+    let mut bits = BooleanBufferBuilder::new(table.memtable.len());
+    for (_, batch) in table.payload.batches() {
+        bits.append_buffer(&predicate.eval(&batch.project(predicate.columns())?)?);
+    }
+    Ok(without_dead(bits.finish(), &table.dead))
+}
+
+/// `set` without its dead rows.
+pub(super) fn without_dead(set: BooleanBuffer, dead: &DeadSet) -> BooleanBuffer {
+    if dead.count() == 0 {
+        return set;
+    }
+    let mut bits = BooleanBufferBuilder::new(set.len());
+    bits.append_buffer(&set);
+    for row in dead.iter() {
+        bits.set_bit(row as usize, false);
+    }
+    bits.finish()
+}
+
+/// All live rows, as sets.
+pub(super) fn live_set(rows: usize, dead: &DeadSet) -> BooleanBuffer {
+    without_dead(BooleanBuffer::new_set(rows), dead)
+}

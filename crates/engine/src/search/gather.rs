@@ -1,0 +1,157 @@
+//! Rows out of tables and segments: the winners of a search, or all of a scan.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, Float32Array, RecordBatch, RecordBatchOptions};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_select::{filter::filter_record_batch, interleave::interleave_record_batch};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{
+    candidates::Hit,
+    filter::{RowSets, live_set, matching_rows, segment_columns},
+};
+use crate::{BatchStream, Result, ScanRequest, compute::Compute, snapshot::Snapshot};
+
+/// The schema of a search's answer: the projected columns, then `_distance`.
+fn answer_schema(columns: &Schema) -> SchemaRef {
+    let mut fields: Vec<Arc<Field>> = columns.fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new("_distance", DataType::Float32, false)));
+    Arc::new(Schema::new_with_metadata(fields, columns.metadata().clone()))
+}
+
+/// The hits' columns in the hits' order, with their distances. Only the pages that hold winners are
+/// read.
+pub(super) async fn winners(snapshot: &Snapshot, hits: &[Hit], projection: Option<&[usize]>) -> Result<RecordBatch> {
+    let all: Vec<usize> = (0..snapshot.schema.arrow.fields().len()).collect();
+    let columns = projection.unwrap_or(&all);
+    let schema = Arc::new(snapshot.schema.arrow.project(columns)?);
+    let rows = if columns.is_empty() {
+        let options = RecordBatchOptions::new().with_row_count(Some(hits.len()));
+        RecordBatch::try_new_with_options(schema.clone(), vec![], &options)?
+    } else {
+        gather(snapshot, hits, columns, &schema).await?
+    };
+    let metric = snapshot.schema.metric;
+    let distances = Float32Array::from_iter_values(hits.iter().map(|hit| metric.distance(hit.score)));
+    let mut arrays = rows.columns().to_vec();
+    arrays.push(Arc::new(distances) as ArrayRef);
+    Ok(RecordBatch::try_new(answer_schema(&schema), arrays)?)
+}
+
+async fn gather(snapshot: &Snapshot, hits: &[Hit], columns: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
+    if hits.is_empty() {
+        return Ok(RecordBatch::new_empty(schema.clone()));
+    }
+    let mut batches = Vec::new();
+    let mut places = vec![(0, 0); hits.len()];
+    for (i, table) in snapshot.l0.iter().enumerate() {
+        let mut batch_of_part = std::collections::HashMap::new();
+        for (h, hit) in hits.iter().enumerate().filter(|(_, hit)| hit.in_l0 && hit.place as usize == i) {
+            let (part, row) = table.payload.locate(hit.ordinal);
+            let batch = match batch_of_part.get(&part) {
+                Some(&batch) => batch,
+                None => {
+                    let (_, rows) = table.payload.batches().nth(part).expect("located in this list");
+                    batches.push(rows.project(columns)?);
+                    *batch_of_part.entry(part).or_insert(batches.len() - 1)
+                }
+            };
+            places[h] = (batch, row);
+        }
+    }
+    for (i, view) in snapshot.segments.iter().enumerate() {
+        let mine = |hit: &Hit| !hit.in_l0 && hit.place as usize == i;
+        let ordinals: Vec<u32> = hits.iter().filter(|hit| mine(hit)).map(|hit| hit.ordinal).collect();
+        if ordinals.is_empty() {
+            continue;
+        }
+        batches.push(view.reader.payload(&ordinals, columns).await?);
+        let found = hits.iter().enumerate().filter(|(_, hit)| mine(hit));
+        found.enumerate().for_each(|(row, (h, _))| places[h] = (batches.len() - 1, row));
+    }
+    // Parts may differ in what the schema says beside types, such as metadata.
+    let batches: Vec<RecordBatch> =
+        batches.into_iter().map(|b| b.with_schema(schema.clone())).collect::<Result<_, _>>()?;
+    Ok(interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places)?)
+}
+
+/// Rows per batch of a scan.
+const SCAN_ROWS: usize = 8192;
+
+/// Streams live, matching rows in no order.
+pub(crate) fn scan(snapshot: Arc<Snapshot>, request: ScanRequest, compute: Compute) -> BatchStream {
+    let limit = request.limit.unwrap_or(usize::MAX);
+    let parts = stream::once(async move {
+        let sets = match &request.filter {
+            Some(filter) => Some(matching_rows(&snapshot, filter, &compute).await?),
+            None => None,
+        };
+        let (snapshot, sets, request) = (snapshot, Arc::new(sets), Arc::new(request));
+        let parts = snapshot.l0.len() + snapshot.segments.len();
+        Ok::<_, crate::Error>(stream::iter(0..parts).then(move |part| {
+            let (snapshot, sets, request) = (snapshot.clone(), sets.clone(), request.clone());
+            async move { scan_part(&snapshot, part, sets.as_ref().as_ref(), request.projection.as_deref()).await }
+        }))
+    });
+    let batches = parts.try_flatten().map_ok(|batches| stream::iter(batches.into_iter().map(Ok))).try_flatten();
+    take_rows(batches.boxed(), limit)
+}
+
+/// The rows of one L0 table or segment, in batches.
+async fn scan_part(
+    snapshot: &Snapshot,
+    part: usize,
+    sets: Option<&RowSets>,
+    projection: Option<&[usize]>,
+) -> Result<Vec<RecordBatch>> {
+    let all: Vec<usize> = (0..snapshot.schema.arrow.fields().len()).collect();
+    let columns = projection.unwrap_or(&all);
+    let schema = Arc::new(snapshot.schema.arrow.project(columns)?);
+    let (batches, set) = if let Some(table) = snapshot.l0.get(part) {
+        let set = sets.map_or_else(|| live_set(table.memtable.len(), &table.dead), |s| s.l0[part].clone());
+        let batches = table.payload.batches().map(|(_, b)| b.project(columns)).collect::<Result<Vec<_>, _>>()?;
+        (batches, set)
+    } else {
+        let segment = part - snapshot.l0.len();
+        let view = &snapshot.segments[segment];
+        let set =
+            sets.map_or_else(|| live_set(view.reader.rows() as usize, &view.dead), |s| s.segments[segment].clone());
+        if set.count_set_bits() == 0 {
+            return Ok(Vec::new());
+        }
+        (vec![segment_columns(view, columns).await?], set)
+    };
+    let mut out = Vec::new();
+    let mut first = 0;
+    for batch in batches {
+        for at in (0..batch.num_rows()).step_by(SCAN_ROWS) {
+            let rows = SCAN_ROWS.min(batch.num_rows() - at);
+            let mask = BooleanArray::new(set.slice(first + at, rows), None);
+            if mask.true_count() > 0 {
+                let kept = filter_record_batch(&batch.slice(at, rows), &mask)?;
+                out.push(kept.with_schema(schema.clone())?);
+            }
+        }
+        first += batch.num_rows();
+    }
+    Ok(out)
+}
+
+/// The stream's first `limit` rows.
+fn take_rows(batches: BatchStream, limit: usize) -> BatchStream {
+    batches
+        .scan(limit, |left, batch| {
+            let taken = match batch {
+                Ok(_) if *left == 0 => None,
+                Ok(batch) => {
+                    let batch = batch.slice(0, batch.num_rows().min(*left));
+                    *left -= batch.num_rows();
+                    Some(Ok(batch))
+                }
+                Err(e) => Some(Err(e)),
+            };
+            futures::future::ready(taken)
+        })
+        .boxed()
+}

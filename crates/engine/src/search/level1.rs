@@ -1,0 +1,99 @@
+use drift_codec::Sq8Scanner;
+use drift_ivf::{StopRule, StopState};
+use drift_types::Metric;
+
+use super::{
+    candidates::{Candidates, Coded},
+    filter::RowSets,
+    query::Query,
+};
+use crate::{
+    Result, SearchStats, StopReason,
+    snapshot::{RunRef, Snapshot},
+};
+
+/// Buckets scanned between two chances for other tasks on this thread; about 200 us of work.
+const BUCKETS_PER_YIELD: usize = 32;
+
+/// Scans buckets, best first, until the stop rule is content.
+pub(super) async fn scan_buckets(
+    snapshot: &Snapshot,
+    query: &Query,
+    sets: Option<&RowSets>,
+    rule: &StopRule,
+    out: &mut Candidates,
+    stats: &mut SearchStats,
+) -> Result<()> {
+    let Some(router) = &snapshot.level1.router else { return Ok(()) };
+    let counts = sets.map(|sets| sets.rows_per_bucket(snapshot));
+    let counts = counts.as_deref().unwrap_or(&snapshot.live);
+    let mut ranking = router.rank(&query.vector, &|bucket| counts[bucket as usize]);
+    stats.buckets_ranked = ranking.remaining();
+    let mut stop = StopState::new(query.k, &ranking);
+    let mut scanner = Sq8Scanner::new(&query.vector, query.metric == Metric::InnerProduct);
+    let mut estimates = Vec::new();
+    while let Some(ranked) = ranking.next() {
+        let mut rows = 0;
+        for &run in &snapshot.level1.buckets[ranked.bucket as usize].runs {
+            rows += scan_run(snapshot, run, sets, &mut scanner, &mut estimates, out).await?;
+        }
+        stats.buckets_probed += 1;
+        stats.rows_scanned += rows;
+        stop.observe(out.kth_score(), rows);
+        let Some(next) = ranking.peek() else { break };
+        if let Some(nprobe) = query.nprobe {
+            if stats.buckets_probed >= nprobe {
+                stats.stop_reason = StopReason::Nprobe;
+                stats.predicted_recall -= stop.missing(rule, &next);
+                break;
+            }
+        } else {
+            let missing = stop.missing(rule, &next);
+            if missing <= 1.0 - query.recall && out.kth_score().is_some() {
+                stats.stop_reason = StopReason::RecallReached;
+                stats.predicted_recall -= missing;
+                break;
+            }
+        }
+        if stats.buckets_probed.is_multiple_of(BUCKETS_PER_YIELD) {
+            tokio::task::yield_now().await;
+        }
+    }
+    stats.predicted_recall = stats.predicted_recall.max(0.0);
+    Ok(())
+}
+
+/// Scans one run's codes; returns its rows.
+async fn scan_run(
+    snapshot: &Snapshot,
+    at: RunRef,
+    sets: Option<&RowSets>,
+    scanner: &mut Sq8Scanner,
+    estimates: &mut Vec<f32>,
+    out: &mut Candidates,
+) -> Result<usize> {
+    let view = &snapshot.segments[at.segment as usize];
+    let first_row = view.reader.runs()[at.run as usize].first_row;
+    let hot = match view.reader.hot_cached(at.run) {
+        Some(hot) => hot,
+        None => view.reader.hot(at.run).await?,
+    };
+    let block = hot.sq8();
+    estimates.clear();
+    estimates.extend_from_slice(scanner.scan(&block));
+    for (row, &estimate) in estimates.iter().enumerate() {
+        let (lower, upper) = scanner.bounds(estimate, block.error);
+        if lower > out.threshold() {
+            continue;
+        }
+        let ordinal = first_row + row as u32;
+        let live = match sets {
+            Some(sets) => sets.segments[at.segment as usize].value(ordinal as usize),
+            None => !view.dead.contains(ordinal),
+        };
+        if live {
+            out.push_coded(Coded { lower, segment: at.segment, run: at.run, row: row as u32 }, upper);
+        }
+    }
+    Ok(estimates.len())
+}

@@ -1,0 +1,83 @@
+use drift_types::Metric;
+
+use crate::{CollectionSchema, Error, Result, SearchRequest};
+
+/// The largest `k` served.
+const K_MAX: usize = 100_000;
+
+/// A checked request, in index space.
+pub(crate) struct Query {
+    pub vector: Vec<f32>,
+    pub metric: Metric,
+    pub k: usize,
+    pub recall: f32,
+    pub nprobe: Option<usize>,
+    pub ef: Option<usize>,
+}
+
+impl Query {
+    pub fn new(request: &SearchRequest, schema: &CollectionSchema, default_recall: f32) -> Result<Self> {
+        let recall = request.recall.unwrap_or(default_recall);
+        if !(recall > 0.0 && recall <= 1.0) {
+            return Err(Error::invalid(format!(
+                "recall {recall} cannot be asked for: use a number above 0, at most 1"
+            )));
+        }
+        if request.k > K_MAX {
+            return Err(Error::invalid(format!("k = {} is too large: ask for at most {K_MAX} neighbours", request.k)));
+        }
+        if request.nprobe == Some(0) {
+            return Err(Error::invalid("nprobe = 0 would look nowhere: use at least 1"));
+        }
+        if let Some(dim) = schema.dim
+            && dim != request.query.len()
+        {
+            return Err(Error::invalid(format!(
+                "the query has {} values where '{}' has {dim}: use the model the rows were made with",
+                request.query.len(),
+                schema.vector_name()
+            )));
+        }
+        if let Some(i) = request.query.iter().position(|v| !v.is_finite()) {
+            return Err(Error::invalid(format!("value {i} of the query is {}: use finite numbers", request.query[i])));
+        }
+        let mut vector = request.query.clone();
+        let norm_sq = drift_kernels::norm_sq(&vector);
+        if !norm_sq.is_finite() {
+            return Err(Error::invalid("the query is too long for 32-bit arithmetic: scale the vectors down"));
+        }
+        if schema.metric == Metric::Cosine {
+            if norm_sq < f32::MIN_POSITIVE {
+                return Err(Error::invalid(
+                    "a query of length zero has no direction for cosine: use another query or l2",
+                ));
+            }
+            drift_kernels::scale(&mut vector, 1.0 / norm_sq.sqrt());
+        }
+        Ok(Self { vector, metric: schema.metric, k: request.k, recall, nprobe: request.nprobe, ef: request.ef })
+    }
+
+    /// The exact score of a row as inserted; `inv_norm` is one over its length, used under cosine.
+    pub fn score(&self, row: &[f32], inv_norm: impl FnOnce() -> f32) -> f32 {
+        match self.metric {
+            Metric::L2 => drift_kernels::l2_sq(&self.vector, row),
+            Metric::InnerProduct => -drift_kernels::dot(&self.vector, row),
+            // |x - q|^2 of unit vectors; rounding must not make it negative.
+            Metric::Cosine => (2.0 - 2.0 * drift_kernels::dot(&self.vector, row) * inv_norm()).max(0.0),
+        }
+    }
+}
+
+/// Rows scaled to unit length, with what they were multiplied by.
+pub(crate) fn unit_rows(data: &[f32], dim: usize) -> (Vec<f32>, Vec<f32>) {
+    let mut unit = data.to_vec();
+    let inv_norms = unit
+        .chunks_exact_mut(dim)
+        .map(|row| {
+            let inv = 1.0 / drift_kernels::norm_sq(row).sqrt();
+            drift_kernels::scale(row, inv);
+            inv
+        })
+        .collect();
+    (unit, inv_norms)
+}

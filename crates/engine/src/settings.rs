@@ -1,0 +1,64 @@
+//! Settings are plain data; [`Settings::default`] suits a laptop and a small server.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// When a write counts as durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// After fsync, shared by all writes that wait: survives power loss.
+    #[default]
+    Always,
+    /// fsync every 100 ms: power loss may take the last tenth of a second.
+    Interval,
+    /// When the operating system pleases: survives kill -9, not power loss.
+    Os,
+}
+
+/// How a database behaves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// When a write is acknowledged.
+    pub durability: Durability,
+    /// Where the log is kept when the store is remote; local stores keep it beside the data.
+    pub wal_dir: Option<PathBuf>,
+    /// L0 is frozen and flushed at this many rows...
+    pub memtable_rows_max: usize,
+    /// ...or at this many bytes of vectors...
+    pub memtable_bytes_max: usize,
+    /// ...or when its oldest row is this old.
+    pub memtable_age_s_max: u64,
+    /// Writers wait while this many frozen tables are still to be flushed.
+    pub frozen_tables_max: usize,
+    /// A statement of at least this many rows is written to segments directly, past L0.
+    pub bulk_rows_min: usize,
+    /// A segment of a bulk load holds at most this many bytes of vectors.
+    pub bulk_bytes_max: usize,
+    /// Bytes of segment parts kept in memory.
+    pub cache_bytes: u64,
+    /// Recall of a search that does not ask for one.
+    pub target_recall: f32,
+    /// Seed of all randomness, so that a run can be repeated.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Always,
+            wal_dir: None,
+            memtable_rows_max: 32_768,
+            memtable_bytes_max: 128 << 20,
+            memtable_age_s_max: 300,
+            frozen_tables_max: 3,
+            bulk_rows_min: 16_384,
+            bulk_bytes_max: 256 << 20,
+            cache_bytes: 4 << 30,
+            target_recall: 0.95,
+            seed: 0x5eed,
+        }
+    }
+}

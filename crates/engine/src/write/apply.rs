@@ -1,0 +1,273 @@
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use drift_memtable::Graph;
+use drift_types::{CollectionId, SeqNo, VectorId, Vectors};
+
+use super::InsertRows;
+use crate::{
+    CollectionSchema, Error, Result,
+    canonical::vectors,
+    collection::Shared,
+    id_map::{IdEntry, IdMap, PlaceId, RowAddress},
+    snapshot::{L0Table, Level1, SegmentView, Snapshot},
+};
+
+/// The low bits of a generated key number the rows of one log record.
+const GENERATED_BITS: u32 = 22;
+
+/// A log record and a part of a bulk load have fewer rows than this.
+pub(crate) const RECORD_ROWS_MAX: usize = 1 << GENERATED_BITS;
+
+/// The keys of `rows` rows that came without any: unique, rising, and the same at every replay.
+pub(crate) fn generated_ids(seq: SeqNo, rows: usize) -> impl Iterator<Item = VectorId> {
+    (0..rows as u64).map(move |row| VectorId((seq.0 << GENERATED_BITS) + row))
+}
+
+/// A collection as the writer holds it: the snapshot being made, and where every key's row is.
+pub(crate) struct CollectionState {
+    shared: Arc<Shared>,
+    next: Snapshot,
+    ids: IdMap,
+    /// Every record up to here is in segments and persisted tombstones.
+    flushed: SeqNo,
+    /// The last record that is not.
+    unflushed: SeqNo,
+    bulk_loads: usize,
+    /// Keys deleted while a bulk load runs: the load's rows are older than these deletes.
+    deleted_meanwhile: HashMap<VectorId, SeqNo>,
+}
+
+/// Rows that a job has put into a new segment, in the segment's order.
+pub(crate) struct MovedRows {
+    pub place: PlaceId,
+    pub ids: Vec<VectorId>,
+    pub seqs: Vec<SeqNo>,
+    /// Where the job found each row; `None` for rows that are new.
+    pub from: Vec<Option<RowAddress>>,
+}
+
+/// What a job has written and committed to the manifest.
+pub(crate) struct Commit {
+    pub collection: CollectionId,
+    pub schema: CollectionSchema,
+    pub segments: Vec<SegmentView>,
+    pub level1: Level1,
+    /// L0 tables that are in segments now.
+    pub flushed_tables: Vec<PlaceId>,
+    pub moved: Vec<MovedRows>,
+    /// Every record up to here is in the manifest's segments and tombstones.
+    pub applied: SeqNo,
+    /// How many numbers taken by [`super::Command::BeginBulk`] this gives back.
+    pub ends_bulk: usize,
+}
+
+impl CollectionState {
+    pub fn new(shared: Arc<Shared>, snapshot: Snapshot, ids: IdMap, flushed: SeqNo) -> Self {
+        Self {
+            shared,
+            next: snapshot,
+            ids,
+            flushed,
+            unflushed: SeqNo(0),
+            bulk_loads: 0,
+            deleted_meanwhile: HashMap::new(),
+        }
+    }
+
+    pub fn id(&self) -> CollectionId {
+        self.shared.id
+    }
+
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub fn schema(&self) -> Arc<CollectionSchema> {
+        self.next.schema.clone()
+    }
+
+    /// Every record up to here is in segments and tombstones.
+    pub fn applied(&self) -> SeqNo {
+        self.flushed
+    }
+
+    /// The highest number this collection has seen.
+    pub fn newest(&self) -> SeqNo {
+        let stored = self.shared.manifest.try_lock().ok().and_then(|m| m.segments.iter().map(|s| s.seq_max).max());
+        self.next.seq.max(stored.unwrap_or_default())
+    }
+
+    /// Everything applied since the last call becomes visible, by one swap.
+    pub fn publish(&mut self) {
+        self.shared.snapshot.store(Arc::new(self.next.clone()));
+    }
+
+    /// Settles the dimension by the first batch; refuses a batch of another.
+    pub fn accept_schema(&mut self, schema: &CollectionSchema) -> Result<()> {
+        match (self.next.schema.dim, schema.dim) {
+            (Some(have), Some(given)) if have != given => Err(Error::invalid(format!(
+                "vectors of {given} values where another batch has just settled on {have}; use one model"
+            ))),
+            (None, Some(_)) => {
+                self.next.schema = Arc::new(schema.clone());
+                *self.next.active() = L0Table::new(self.next.active().place, schema);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies an insert; returns its rows.
+    pub fn insert(&mut self, seq: SeqNo, rows: InsertRows) -> Result<u64> {
+        let n = rows.batch.num_rows();
+        self.touch(seq);
+        if n == 0 {
+            return Ok(0);
+        }
+        let ids = rows.ids.unwrap_or_else(|| generated_ids(seq, n).collect());
+        let place = self.next.active().place;
+        let first = self.next.active().memtable.len() as u32;
+        {
+            let schema = self.next.schema.clone();
+            let table = self.next.active();
+            let data = rows.unit_vectors.as_deref().unwrap_or_else(|| vectors(&schema, &rows.batch));
+            // The step that can fail comes first, so that vectors and rows never part.
+            let payload = table.payload.append(rows.batch.clone())?;
+            table.memtable = table.memtable.append(Vectors::new(data, data.len() / n), &ids, seq);
+            table.payload = payload;
+            table.born.get_or_insert_with(Instant::now);
+        }
+        for (i, &id) in ids.iter().enumerate() {
+            let address = RowAddress { place, ordinal: first + i as u32 };
+            if let Some(loser) = self.ids.offer(id, IdEntry { address, seq }) {
+                self.next.kill(loser);
+            }
+        }
+        if self.shared.is_full(self.next.active()) {
+            self.freeze();
+        }
+        Ok(n as u64)
+    }
+
+    /// Applies a delete; returns how many rows it met.
+    pub fn delete(&mut self, seq: SeqNo, ids: &[VectorId]) -> u64 {
+        self.touch(seq);
+        let mut rows = 0;
+        for &id in ids {
+            if self.bulk_loads > 0 {
+                self.deleted_meanwhile.insert(id, seq);
+            }
+            if let Some(address) = self.ids.remove_older(id, seq) {
+                self.next.kill(address);
+                rows += 1;
+            }
+        }
+        rows
+    }
+
+    fn touch(&mut self, seq: SeqNo) {
+        self.next.seq = seq;
+        self.unflushed = seq;
+    }
+
+    /// Those of `ids` whose row still is the one that was read.
+    pub fn unchanged(&self, ids: Vec<VectorId>, read_at: &[SeqNo]) -> Vec<VectorId> {
+        let same = |(id, seq): &(VectorId, &SeqNo)| self.ids.get(*id).is_some_and(|e| e.seq == **seq);
+        ids.into_iter().zip(read_at).filter(same).map(|(id, _)| id).collect()
+    }
+
+    /// Puts a new active table in front, if the present one has rows.
+    pub fn freeze(&mut self) {
+        if !self.next.active().memtable.is_empty() {
+            let table = L0Table::new(self.shared.next_place(), &self.next.schema);
+            self.next.l0.push(table);
+            self.publish();
+            self.shared.wake_janitor();
+        }
+    }
+
+    pub fn begin_bulk(&mut self) {
+        self.bulk_loads += 1;
+    }
+
+    pub fn end_bulk(&mut self, loads: usize) {
+        self.bulk_loads -= loads;
+        if self.bulk_loads == 0 {
+            self.deleted_meanwhile = HashMap::new();
+        }
+    }
+
+    pub fn publish_graph(&mut self, place: PlaceId, graph: Arc<Graph>) {
+        if let Some(table) = self.next.l0.iter_mut().find(|t| t.place == place) {
+            table.memtable = table.memtable.with_graph(graph);
+            self.publish();
+        }
+    }
+
+    /// Swaps in a job's result. The job read an older state: a row deleted or replaced since stays
+    /// dead, because it no longer is where the job found it.
+    pub fn commit(&mut self, commit: Commit) {
+        let mut segments = commit.segments;
+        for view in &mut segments {
+            if let Some(now) = self.next.segments.iter().find(|s| s.place == view.place) {
+                view.dead = now.dead.clone();
+            }
+        }
+        let positions: HashMap<PlaceId, usize> = segments.iter().enumerate().map(|(i, s)| (s.place, i)).collect();
+        let mut replaced = Vec::new();
+        for moved in &commit.moved {
+            let home = positions[&moved.place];
+            for (ordinal, (&id, &row_seq)) in moved.ids.iter().zip(&moved.seqs).enumerate() {
+                let address = RowAddress { place: moved.place, ordinal: ordinal as u32 };
+                let lives = match moved.from[ordinal] {
+                    Some(from) => {
+                        if let Some(&old) = positions.get(&from.place) {
+                            segments[old].dead.insert(from.ordinal);
+                        }
+                        self.ids.relocate(id, from, address)
+                    }
+                    None => self.admit(id, row_seq, address, &mut replaced),
+                };
+                if !lives {
+                    segments[home].dead.insert(ordinal as u32);
+                }
+            }
+        }
+        let newest = commit.moved.iter().flat_map(|m| &m.seqs).max();
+        self.next.seq = self.next.seq.max(newest.copied().unwrap_or_default());
+        self.next.l0.retain(|table| !commit.flushed_tables.contains(&table.place));
+        self.next.live = Arc::new(Snapshot::count_live(&commit.level1, &segments));
+        self.next.segments = segments;
+        self.next.level1 = Arc::new(commit.level1);
+        if self.next.schema.dim.is_none() {
+            self.next.schema = Arc::new(commit.schema.clone());
+            *self.next.active() = L0Table::new(self.next.active().place, &commit.schema);
+        }
+        for address in replaced {
+            self.next.kill(address);
+        }
+        self.flushed = self.flushed.max(commit.applied);
+        self.end_bulk(commit.ends_bulk);
+        self.publish();
+    }
+
+    /// Takes a bulk row in, unless a later write to its key has come meanwhile.
+    fn admit(&mut self, id: VectorId, seq: SeqNo, address: RowAddress, replaced: &mut Vec<RowAddress>) -> bool {
+        if self.deleted_meanwhile.get(&id).is_some_and(|&deleted| deleted > seq) {
+            return false;
+        }
+        match self.ids.offer(id, IdEntry { address, seq }) {
+            Some(loser) if loser == address => false,
+            Some(loser) => {
+                replaced.push(loser);
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// The last record this collection does not need any more, `now` being the newest.
+    pub fn log_floor(&self, now: SeqNo) -> SeqNo {
+        if self.bulk_loads == 0 && self.unflushed <= self.flushed { now } else { self.flushed }
+    }
+}

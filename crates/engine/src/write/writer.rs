@@ -1,0 +1,313 @@
+use std::collections::{BTreeSet, HashMap};
+
+use drift_types::{CollectionId, SeqNo};
+use drift_wal::{RecordKind, WalRecord, WalWriter};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{CollectionState, Command, InsertRows, command::Reply};
+use crate::{Ack, Error, ErrorKind, Result, log_record::encode_keys};
+
+/// Commands that may wait for the writer; beyond it, senders wait.
+const INBOX: usize = 1024;
+/// A group commit takes what waits, up to this much.
+const GROUP_BYTES: usize = 4 << 20;
+
+/// The sender's side of the writer thread.
+#[derive(Clone)]
+pub(crate) struct WriterHandle {
+    inbox: mpsc::Sender<Command>,
+}
+
+impl WriterHandle {
+    /// Sends a command and waits for its answer.
+    pub async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(command(reply)).await?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Sends a command that has no answer.
+    pub async fn tell(&self, command: Command) -> Result<()> {
+        self.inbox.send(command).await.map_err(|_| closed())
+    }
+
+    /// As [`WriterHandle::tell`] where one cannot wait, such as in a destructor.
+    pub fn tell_soon(&self, command: Command) {
+        if let Err(mpsc::error::TrySendError::Full(command)) = self.inbox.try_send(command) {
+            let inbox = self.inbox.clone();
+            tokio::spawn(async move { inbox.send(command).await });
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the database is closed: open it again")
+}
+
+/// The one thread that writes.
+pub(crate) struct Writer {
+    /// `None` for stores that do not outlive the process.
+    wal: Option<WalWriter>,
+    seq: SeqNo,
+    collections: HashMap<CollectionId, CollectionState>,
+    /// Why nothing can be written any more.
+    poisoned: Option<Error>,
+}
+
+impl Writer {
+    /// Starts the thread. `seq` is the highest number given out so far.
+    pub fn start(wal: Option<WalWriter>, seq: SeqNo, collections: Vec<CollectionState>) -> Result<WriterHandle> {
+        let (inbox, commands) = mpsc::channel(INBOX);
+        let collections = collections.into_iter().map(|c| (c.id(), c)).collect();
+        let writer = Self { wal, seq, collections, poisoned: None };
+        std::thread::Builder::new()
+            .name("drift-writer".into())
+            .spawn(move || writer.run(commands))
+            .map_err(|e| Error::internal(format!("cannot start the writer thread: {e}")))?;
+        Ok(WriterHandle { inbox })
+    }
+
+    fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut waiting = None;
+        while let Some(command) = waiting.take().or_else(|| commands.blocking_recv()) {
+            let mut group = Group::default();
+            waiting = group.take(command);
+            while waiting.is_none() && group.bytes < GROUP_BYTES {
+                match commands.try_recv() {
+                    Ok(command) => waiting = group.take(command),
+                    Err(_) => break,
+                }
+            }
+            if !group.writes.is_empty() {
+                self.commit_group(group.writes);
+            }
+            // What cannot share a group comes after it, so that it sees what was sent before it.
+            match waiting.take() {
+                Some(Command::Close { reply }) => return drop(reply.send(self.close())),
+                Some(command) => self.handle_alone(command),
+                None => {}
+            }
+        }
+    }
+
+    /// The order of durability. Numbers first, so that the log is in their order; then the log, so
+    /// that nothing is seen that a crash could take back; then the rows, so that whoever is
+    /// answered can read them; the answers last.
+    fn commit_group(&mut self, writes: Vec<Write>) {
+        let (accepted, records) = self.number(writes);
+        if let Err(error) = self.log(&records) {
+            return accepted.into_iter().for_each(|(_, write)| write.refuse(error.clone()));
+        }
+        let mut touched = BTreeSet::new();
+        let mut answers = Vec::with_capacity(accepted.len());
+        for (seq, write) in accepted {
+            touched.insert(write.collection());
+            answers.push(self.apply(seq, write));
+        }
+        for collection in touched {
+            if let Some(state) = self.collections.get_mut(&collection) {
+                state.publish();
+            }
+        }
+        answers.into_iter().for_each(|answer| answer());
+    }
+
+    /// Checks each write against the collection as it is and gives it its number and record.
+    fn number(&mut self, writes: Vec<Write>) -> (Vec<(SeqNo, Write)>, Vec<WalRecord>) {
+        let (mut accepted, mut records) = (Vec::new(), Vec::new());
+        for mut write in writes {
+            let checked = match (&self.poisoned, self.collections.get_mut(&write.collection())) {
+                (Some(error), _) => Err(error.clone()),
+                (None, None) => Err(Error::new(ErrorKind::NotFound, "the collection was dropped meanwhile")),
+                (None, Some(state)) => write.check(state),
+            };
+            if let Err(error) = checked {
+                write.refuse(error);
+                continue;
+            }
+            self.seq = self.seq.next();
+            records.push(write.record(self.seq));
+            accepted.push((self.seq, write));
+        }
+        (accepted, records)
+    }
+
+    /// After a failed write or sync nobody knows what the disk holds: nothing is written after it.
+    fn log(&mut self, records: &[WalRecord]) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.with_log(|wal| wal.append(records))
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.with_log(WalWriter::sync)
+    }
+
+    fn with_log(&mut self, work: impl FnOnce(&mut WalWriter) -> Result<(), drift_wal::Error>) -> Result<()> {
+        let Some(wal) = &mut self.wal else { return Ok(()) };
+        work(wal).map_err(|e| {
+            if let drift_wal::Error::TooLarge { .. } = e {
+                return e.into(); // the log is as it was
+            }
+            let error = Error::new(
+                ErrorKind::Closed,
+                format!("the log cannot be written ({e}): mend the disk and restart; reads go on"),
+            );
+            tracing::error!("{error}");
+            self.poisoned.get_or_insert(error).clone()
+        })
+    }
+
+    fn apply(&mut self, seq: SeqNo, write: Write) -> Box<dyn FnOnce()> {
+        let state = self.collections.get_mut(&write.collection()).expect("checked when numbered");
+        match write {
+            Write::Insert { rows, reply, .. } => {
+                let answer = state.insert(seq, *rows).map(|rows| Ack { seq, rows });
+                Box::new(move || drop(reply.send(answer)))
+            }
+            Write::Delete { ids, reply, .. } => {
+                let rows = state.delete(seq, &ids);
+                Box::new(move || drop(reply.send(Ok(Ack { seq, rows }))))
+            }
+            Write::Bulk { reply, .. } => {
+                state.begin_bulk();
+                Box::new(move || drop(reply.send(Ok(seq))))
+            }
+        }
+    }
+
+    fn handle_alone(&mut self, command: Command) {
+        match command {
+            Command::Insert { .. } | Command::BeginBulk { .. } => unreachable!("these join a group"),
+            Command::Delete { collection, ids, read_at, reply } => {
+                let ids = match (self.collections.get(&collection), read_at) {
+                    (Some(state), Some(read_at)) => state.unchanged(ids, &read_at),
+                    (_, _) => ids,
+                };
+                self.commit_group(vec![Write::Delete { collection, ids, reply }]);
+            }
+            Command::EndBulk { collection, loads } => self.with(collection, |state| state.end_bulk(loads)),
+            Command::Freeze { collection, reply } => {
+                self.with(collection, CollectionState::freeze);
+                drop(reply.send(Ok(())));
+            }
+            Command::Commit { commit, reply } => {
+                self.with(commit.collection, |state| state.commit(*commit));
+                drop(reply.send(Ok(())));
+            }
+            Command::Graph { collection, place, graph } => {
+                self.with(collection, |state| state.publish_graph(place, graph));
+            }
+            Command::Register { state, reply } => {
+                self.collections.insert(state.id(), *state);
+                drop(reply.send(Ok(())));
+            }
+            Command::Unregister { collection, reply } => {
+                self.collections.remove(&collection);
+                drop(reply.send(Ok(())));
+            }
+            Command::Truncate => self.truncate(),
+            Command::Sync { reply } => {
+                let synced = self.sync();
+                if let Some(reply) = reply {
+                    drop(reply.send(synced));
+                }
+            }
+            Command::Close { .. } => unreachable!("ends the loop"),
+        }
+    }
+
+    fn with(&mut self, collection: CollectionId, work: impl FnOnce(&mut CollectionState)) {
+        if let Some(state) = self.collections.get_mut(&collection) {
+            work(state);
+        }
+    }
+
+    /// Frees the log files that every collection has passed.
+    fn truncate(&mut self) {
+        let passed = self.collections.values().map(|c| c.log_floor(self.seq)).min().unwrap_or(self.seq);
+        if let Some(wal) = &mut self.wal
+            && let Err(e) = wal.truncate(passed)
+        {
+            tracing::warn!("old log files stay for now: {e}");
+        }
+    }
+
+    fn close(self) -> Result<()> {
+        match (self.wal, self.poisoned) {
+            (_, Some(error)) => Err(error),
+            (Some(wal), None) => wal
+                .close(self.seq)
+                .map_err(|e| Error::new(ErrorKind::Closed, format!("the log could not be closed cleanly: {e}"))),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Writes that share one sync.
+#[derive(Default)]
+struct Group {
+    writes: Vec<Write>,
+    bytes: usize,
+}
+
+impl Group {
+    /// Takes a command that can join a group; gives any other back.
+    fn take(&mut self, command: Command) -> Option<Command> {
+        match command {
+            Command::Insert { collection, rows, reply } => {
+                self.bytes += rows.encoded.len();
+                self.writes.push(Write::Insert { collection, rows, reply });
+            }
+            Command::Delete { collection, ids, read_at: None, reply } => {
+                self.bytes += ids.len() * 8;
+                self.writes.push(Write::Delete { collection, ids, reply });
+            }
+            Command::BeginBulk { collection, reply } => self.writes.push(Write::Bulk { collection, reply }),
+            other => return Some(other),
+        }
+        None
+    }
+}
+
+/// A write that goes through the log.
+enum Write {
+    Insert { collection: CollectionId, rows: Box<InsertRows>, reply: Reply<Ack> },
+    Delete { collection: CollectionId, ids: Vec<drift_types::VectorId>, reply: Reply<Ack> },
+    Bulk { collection: CollectionId, reply: Reply<SeqNo> },
+}
+
+impl Write {
+    fn collection(&self) -> CollectionId {
+        match self {
+            Self::Insert { collection, .. } | Self::Delete { collection, .. } | Self::Bulk { collection, .. } => {
+                *collection
+            }
+        }
+    }
+
+    /// What can only be known here: whether the dimension settled meanwhile is another.
+    fn check(&mut self, state: &mut CollectionState) -> Result<()> {
+        match self {
+            Self::Insert { rows, .. } => state.accept_schema(&rows.schema),
+            Self::Delete { .. } | Self::Bulk { .. } => Ok(()),
+        }
+    }
+
+    fn record(&self, seq: SeqNo) -> WalRecord {
+        let (kind, payload) = match self {
+            Self::Insert { rows, .. } => (RecordKind::Insert, rows.encoded.clone()),
+            Self::Delete { ids, .. } => (RecordKind::Delete, encode_keys(ids)),
+            Self::Bulk { .. } => (RecordKind::BulkLoad, bytes::Bytes::new()),
+        };
+        WalRecord { seq, collection: self.collection(), kind, last_of_statement: true, payload }
+    }
+
+    fn refuse(self, error: Error) {
+        match self {
+            Self::Insert { reply, .. } | Self::Delete { reply, .. } => drop(reply.send(Err(error))),
+            Self::Bulk { reply, .. } => drop(reply.send(Err(error))),
+        }
+    }
+}

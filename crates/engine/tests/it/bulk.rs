@@ -1,0 +1,99 @@
+//! Large statements, written past L0.
+
+use drift_engine::{Error, Settings};
+use drift_types::{Metric, VectorId};
+use futures::StreamExt;
+
+use crate::fixture::*;
+
+const DIM: usize = 16;
+
+fn rows(ids: std::ops::Range<i64>, text: &str) -> Vec<Row> {
+    let mut rng = rng(ids.start as u64);
+    let vectors = clustered(ids.clone().count(), DIM, 20, &mut rng);
+    ids.zip(vectors).map(|(id, v)| (id, text.to_owned(), v)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_of_one_statement_replace_and_are_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    // Chunks of about 1,000 rows, so that the statement needs several and splits buckets between them.
+    let settings = Settings { bulk_bytes_max: 1_000 * DIM * 4, ..small() };
+    let database = open(dir.path(), settings.clone()).await;
+    let docs = create(&database, DIM, Metric::L2).await;
+    docs.insert(batch(&rows(0..500, "before"), DIM)).await.unwrap();
+    let statement = (0..10).map(|i| batch(&rows(i * 400..i * 400 + 800, &format!("chunk {i}")), DIM)).collect();
+    let ack = docs.insert_stream(stream(statement)).await.unwrap();
+    assert!(ack.rows >= 4_400);
+    let check = |rows: Vec<Row>| {
+        assert_eq!(rows.len(), 4_400);
+        for (id, text, _) in rows {
+            assert_eq!(text, format!("chunk {}", (id / 400).min(9)), "row {id}");
+        }
+    };
+    check(all_rows(&docs).await);
+    docs.insert(batch(&rows(0..10, "after"), DIM)).await.unwrap();
+    assert_eq!(docs.delete(&[VectorId::from_i64(4_399)]).await.unwrap().rows, 1);
+    drop((docs, database));
+    let database = open(dir.path(), settings).await;
+    let found = all_rows(&database.collection("docs").unwrap()).await;
+    assert_eq!(found.len(), 4_399);
+    assert!(found[..10].iter().all(|r| r.1 == "after"));
+    assert!(found[10..400].iter().all(|r| r.1 == "chunk 0"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_fails_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path(), small()).await;
+    let docs = create(&database, DIM, Metric::L2).await;
+    docs.insert(batch(&rows(0..100, "kept"), DIM)).await.unwrap();
+    let mut broken: Vec<_> = (0..5).map(|i| Ok(batch(&rows(i * 1_000..i * 1_000 + 1_000, "lost"), DIM))).collect();
+    broken.push(Err(Error::invalid("the file ends here")));
+    let error = docs.insert_stream(futures::stream::iter(broken).boxed()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the file ends here");
+    assert!(all_rows(&docs).await.iter().all(|r| r.1 == "kept"));
+    docs.insert_stream(stream(vec![batch(&rows(0..3_000, "whole"), DIM)])).await.unwrap();
+    drop((docs, database));
+    let database = open(dir.path(), small()).await;
+    let found = all_rows(&database.collection("docs").unwrap()).await;
+    assert_eq!(found.len(), 3_000);
+    assert!(found.iter().all(|r| r.1 == "whole"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_come_while_a_load_runs_are_newer() {
+    let database = drift_engine::Database::open("memory://", small()).await.unwrap();
+    let docs = create(&database, DIM, Metric::L2).await;
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let loading = {
+        let docs = docs.clone();
+        let batches = futures::stream::unfold(receiver, |mut r| async { r.recv().await.map(|b| (Ok(b), r)) });
+        tokio::spawn(async move { docs.insert_stream(batches.boxed()).await })
+    };
+    // A load takes its number when a chunk is full; these rows are in the first one.
+    for i in 0..3 {
+        sender.send(batch(&rows(i * 1_000..i * 1_000 + 1_000, "load"), DIM)).await.unwrap();
+    }
+    docs.insert(batch(&rows(0..10, "newer"), DIM)).await.unwrap();
+    drop(sender);
+    loading.await.unwrap().unwrap();
+    let texts: Vec<String> = all_rows(&docs).await.into_iter().map(|r| r.1).collect();
+    assert_eq!(texts.len(), 3_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_all_alike_neither_hang_nor_vanish() {
+    let database = drift_engine::Database::open("memory://", small()).await.unwrap();
+    let docs = create(&database, DIM, Metric::L2).await;
+    let alike: Vec<Row> = (0..3_000).map(|id| (id, String::new(), vec![1.0; DIM])).collect();
+    docs.insert_stream(stream(vec![batch(&alike, DIM)])).await.unwrap();
+    for first in (3_000..4_500).step_by(500) {
+        let more: Vec<Row> = (first..first + 500).map(|id| (id, String::new(), vec![1.0; DIM])).collect();
+        docs.insert(batch(&more, DIM)).await.unwrap();
+        docs.flush().await.unwrap();
+    }
+    assert_eq!(all_rows(&docs).await.len(), 4_500);
+    let found = search(&docs, drift_engine::SearchRequest::new(vec![1.0; DIM], 100)).await;
+    assert!(found.iter().map(|hit| hit.0).eq(0..100), "ties go to the smaller key: {found:?}");
+}

@@ -1,0 +1,8 @@
+//! The engine from outside: against a naive model, across restarts and crashes.
+
+mod bad_input;
+mod bulk;
+mod fixture;
+mod model;
+mod recall;
+mod restart;

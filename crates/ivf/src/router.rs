@@ -1,0 +1,171 @@
+use drift_types::{Metric, Vectors};
+
+use crate::{BucketHeader, Centroids, ranking::Ranking};
+
+/// Buckets whose typical row serves as a pseudo-query when the scale of the index is measured.
+const PSEUDO_QUERIES: usize = 64;
+/// The gap is taken between the nearest bucket and the one this many places behind it.
+const GAP_PLACES: usize = 20;
+
+/// Where rows go and where queries look: an immutable view of all buckets of an index.
+///
+/// # Inner product
+/// It becomes a distance by one more dimension (Bachrach et al., RecSys 2014): with M^2 the largest
+/// squared norm, the row (x, sqrt(M^2 - |x|^2)) and the query (q, 0) have the squared distance
+/// M^2 + |q|^2 - 2 <q, x>. A bucket's centroid there is (c, a) with a^2 = M^2 - s^2 - |c|^2, all
+/// known from its header, so rows are never rewritten when M grows. The one approximation is
+/// that rows of a bucket are taken to have about one norm.
+#[derive(Clone, Debug)]
+pub struct Router {
+    pub(crate) centroids: Centroids,
+    pub(crate) metric: Metric,
+    /// a^2 - M^2 per bucket, zero unless the metric is the inner product. Kept apart from M^2 so
+    /// that one row of a huge norm does not drown the differences between buckets.
+    pub(crate) lift: Vec<f32>,
+    /// M^2, zero unless the metric is the inner product.
+    pub(crate) max_norm_sq: f32,
+    /// Typical D_21 - D_1: by how much distances to the buckets around a query differ.
+    pub(crate) gap: f32,
+}
+
+impl Router {
+    /// A router over these buckets (of `dim` values), numbered in their order.
+    ///
+    /// # Panics
+    /// When a centroid has not `dim` values.
+    pub fn new<'a>(
+        dim: usize,
+        headers: impl IntoIterator<Item = &'a BucketHeader, IntoIter: Clone>,
+        metric: Metric,
+    ) -> Self {
+        let headers = headers.into_iter();
+        let mut data = Vec::new();
+        for header in headers.clone() {
+            assert_eq!(header.centroid.len(), dim, "a bucket's centroid has another dimension");
+            data.extend_from_slice(&header.centroid);
+        }
+        let centroids = Centroids::new(data, dim);
+        let augmented = metric == Metric::InnerProduct;
+        let max_norm_sq = if augmented { headers.clone().map(|h| h.max_norm_sq).fold(0.0, f32::max) } else { 0.0 };
+        let norms_sq = centroids.norms_sq().iter();
+        let lift = headers.clone().zip(norms_sq).map(|(header, norm_sq)| {
+            // A centroid that lags behind its rows may be longer than any of them.
+            if augmented { -(header.mean_sq_radius + norm_sq).min(max_norm_sq) } else { 0.0 }
+        });
+        let lift = lift.collect();
+        let mut router = Self { centroids, metric, lift, max_norm_sq, gap: 0.0 };
+        router.gap = router.measure_gap(headers.map(|header| header.mean_sq_radius).collect());
+        router
+    }
+
+    /// Number of buckets.
+    pub fn len(&self) -> usize {
+        self.centroids.len()
+    }
+
+    /// Whether there is no bucket.
+    pub fn is_empty(&self) -> bool {
+        self.centroids.is_empty()
+    }
+
+    /// The bucket each row belongs to: the one with the nearest centroid, whatever the metric.
+    ///
+    /// # Panics
+    /// When the dimensions differ, or there are rows but no bucket.
+    pub fn assign(&self, rows: Vectors<'_>) -> Vec<u32> {
+        self.centroids.assign(rows).index
+    }
+
+    /// Orders the buckets for a query. `counts` says how many rows of a bucket may be an answer:
+    /// live and matching the filter. Buckets without any are left out.
+    ///
+    /// # Panics
+    /// When the query has another dimension.
+    pub fn rank(&self, query: &[f32], counts: &dyn Fn(u32) -> u32) -> Ranking<'_> {
+        Ranking::new(self, query, counts)
+    }
+
+    /// D_21 - D_1 as a row of a bucket sees it: the mean squared distance of its rows to another
+    /// centroid is s^2 + |c - c'|^2. The median over some buckets, which one outlier does not move.
+    fn measure_gap(&self, mean_sq_radii: Vec<f32>) -> f32 {
+        let step = self.len().div_ceil(PSEUDO_QUERIES).max(1);
+        let mut gaps = Vec::new();
+        for b in (0..self.len()).step_by(step) {
+            let mut dist: Vec<f32> = self.centroids.distances_sq(self.centroids.row(b));
+            for (other, d) in dist.iter_mut().enumerate() {
+                *d = (*d + self.height_difference_sq(b, other) + mean_sq_radii[b]).sqrt();
+            }
+            let nearest = dist[b];
+            let place = GAP_PLACES.min(dist.len() - 1);
+            let (_, far, _) = dist.select_nth_unstable_by(place, f32::total_cmp);
+            gaps.push(*far - nearest);
+        }
+        gaps.sort_by(f32::total_cmp);
+        gaps.get(gaps.len() / 2).copied().unwrap_or(0.0)
+    }
+
+    /// Distance between two centroids, with the dimension an inner product adds.
+    pub(crate) fn separation(&self, a: u32, b: u32) -> f32 {
+        let (a, b) = (a as usize, b as usize);
+        let plain = drift_kernels::l2_sq(self.centroids.row(a), self.centroids.row(b));
+        (plain + self.height_difference_sq(a, b)).sqrt()
+    }
+
+    fn height_difference_sq(&self, a: usize, b: usize) -> f32 {
+        let height = |b: usize| (self.lift[b] + self.max_norm_sq).max(0.0).sqrt();
+        (height(a) - height(b)).powi(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(rows: &[[f32; 2]]) -> BucketHeader {
+        BucketHeader::from_rows(2, rows.iter().map(|r| &r[..]))
+    }
+
+    fn order(router: &Router, query: &[f32]) -> Vec<u32> {
+        router.rank(query, &|_| 10).map(|r| r.bucket).collect()
+    }
+
+    #[test]
+    fn inner_product_prefers_long_rows_to_near_ones() {
+        // The query lies in bucket 0; bucket 1 has the same direction and is longer; 2 points away.
+        let headers = [header(&[[1.0, 0.0], [1.0, 0.1]]), header(&[[9.0, 1.0], [9.0, -1.0]]), header(&[[-9.0, 0.0]])];
+        let router = Router::new(2, &headers, Metric::InnerProduct);
+        assert_eq!(order(&router, &[1.0, 0.0]), [1, 0, 2]);
+        assert_eq!(order(&router, &[-1.0, 0.0]), [2, 0, 1]);
+        assert_eq!(order(&Router::new(2, &headers, Metric::L2), &[1.0, 0.0]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn one_huge_row_does_not_blur_the_order_of_the_others() {
+        let mut headers: Vec<_> = (0..30).map(|i| header(&[[1.0 + i as f32 * 1e-3, 0.0]])).collect();
+        headers.push(header(&[[0.0, 1e6]]));
+        let router = Router::new(2, &headers, Metric::InnerProduct);
+        let descending: Vec<u32> = (0..30).rev().collect();
+        assert_eq!(order(&router, &[1.0, -1.0])[..30], descending);
+    }
+
+    #[test]
+    fn unit_vectors_rank_alike_by_all_metrics() {
+        let angles: Vec<f32> = (0..40).map(|i| (i * i) as f32).collect();
+        let headers: Vec<_> =
+            angles.iter().map(|a| header(&[[a.cos(), a.sin()], [(a + 0.1).cos(), (a + 0.1).sin()]])).collect();
+        let query = [0.6, 0.8];
+        let by_l2 = order(&Router::new(2, &headers, Metric::L2), &query);
+        for metric in [Metric::Cosine, Metric::InnerProduct] {
+            assert_eq!(order(&Router::new(2, &headers, metric), &query), by_l2);
+        }
+    }
+
+    #[test]
+    fn no_bucket_and_one_bucket() {
+        let none = Router::new(2, [], Metric::L2);
+        assert!(none.is_empty() && none.rank(&[0.0, 0.0], &|_| 1).next().is_none());
+        let one = Router::new(2, [&header(&[[1.0, 1.0]])], Metric::InnerProduct);
+        assert_eq!(order(&one, &[5.0, 5.0]), [0]);
+        assert_eq!(one.assign(Vectors::new(&[0.0, 0.0, 9.0, 9.0], 2)), [0, 0]);
+    }
+}

@@ -1,0 +1,169 @@
+//! What is written comes back; what has changed is noticed.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema};
+use drift_manifest::{
+    BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Error, Manifest, Numbered, SegmentEntry,
+    TombstoneRef,
+};
+use drift_types::{BucketId, CollectionId, Metric, SegmentId, SeqNo, VectorId};
+use proptest::{collection::vec, prelude::*};
+use ulid::Ulid;
+
+fn schema(dim: Option<u32>, metric: Metric) -> CollectionSchema {
+    let item = Arc::new(Field::new("item", DataType::Float32, true));
+    let vector = match dim {
+        Some(dim) => DataType::FixedSizeList(item, dim as i32),
+        None => DataType::List(item),
+    };
+    let id = Field::new("id", DataType::Int64, false).with_metadata([("drift.field_id".into(), "1".into())].into());
+    CollectionSchema {
+        arrow: Arc::new(Schema::new(vec![id, Field::new("v", vector, false)])),
+        key_column: Some("id".into()),
+        vector_column: "v".into(),
+        dim,
+        metric,
+    }
+}
+
+prop_compose! {
+    fn blob()(path in "[a-z/]{1,20}", length: u64, crc32c: u32) -> BlobRef {
+        BlobRef { path, length, crc32c }
+    }
+}
+
+prop_compose! {
+    fn segment()(
+        id: u128, numbers: [u64; 5], footer_crc: u32, rows in 0..u64::MAX, keys: [u64; 2],
+        dead in prop::option::of((blob(), any::<u64>())),
+    ) -> SegmentEntry {
+        let tombstones = dead.map(|(blob, n)| TombstoneRef { blob, cardinality: n % (rows + 1) });
+        let [length, offset, footer_length, seq_max, conservation] = numbers;
+        SegmentEntry {
+            id: SegmentId(Ulid(id)),
+            length,
+            footer_offset: offset.min(length),
+            footer_length: footer_length.min(length - offset.min(length)),
+            footer_crc,
+            rows,
+            live_rows: rows - tombstones.as_ref().map_or(0, |t| t.cardinality),
+            key_min: VectorId(keys[0].min(keys[1])),
+            key_max: VectorId(keys[0].max(keys[1])),
+            seq_max: SeqNo(seq_max),
+            tombstones,
+            conservation,
+        }
+    }
+}
+
+prop_compose! {
+    fn manifest()(
+        collection: u128, dim in prop::option::of(1u32..2_000), applied: u64, next_bucket: u32, epoch: u64,
+        metric in prop::sample::select(vec![Metric::L2, Metric::Cosine, Metric::InnerProduct]),
+        segments in vec(segment(), 0..5), buckets in prop::option::of(blob()), steps in 0..3,
+    ) -> Manifest {
+        let writer = Ulid::new();
+        let mut manifest = Manifest::first(CollectionId(Ulid(collection)), schema(dim, metric), epoch, writer);
+        for _ in 0..steps {
+            manifest = manifest.successor(epoch, writer);
+        }
+        let conservation = segments.iter().fold(0, |sum: u64, segment| sum.wrapping_add(segment.conservation));
+        Manifest { applied: SeqNo(applied), next_bucket, segments, buckets, conservation, ..manifest }
+    }
+}
+
+prop_compose! {
+    fn bucket(dim: usize)(
+        id: u32, counts: [u32; 3], centroid in vec(any::<f32>(), dim), sum in vec(any::<f32>(), dim),
+        radius: f32, norm: f32, runs in vec(any::<(u128, u32)>(), 0..4),
+    ) -> BucketRow {
+        BucketRow {
+            id: BucketId(id),
+            generation: counts[0],
+            n_live: counts[1],
+            n_dead: counts[2],
+            centroid,
+            sum,
+            mean_sq_radius: radius,
+            max_norm_sq: norm,
+            runs: runs.into_iter().map(|(segment, run)| (SegmentId(Ulid(segment)), run)).collect(),
+        }
+    }
+}
+
+fn bucket_table() -> impl Strategy<Value = BucketTable> {
+    (1usize..20).prop_flat_map(|dim| vec(bucket(dim), 0..10)).prop_map(|rows| BucketTable { rows })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn manifests_come_back(manifest in manifest()) {
+        prop_assert_eq!(manifest.check(), Ok(()));
+        prop_assert_eq!(Manifest::decode("x", &manifest.encode()).unwrap(), manifest);
+    }
+
+    #[test]
+    fn catalogs_come_back(database: u128, entries in vec(("[a-z]{1,9}", any::<u128>()), 0..9)) {
+        let collections = entries.into_iter().map(|(name, id)| CatalogEntry { name, collection: CollectionId(Ulid(id)) });
+        let first = Catalog::first(1, Ulid::new());
+        let catalog = Catalog { database: Ulid(database), collections: collections.collect(), ..first };
+        prop_assert_eq!(Catalog::decode("x", &catalog.encode()).unwrap(), catalog);
+    }
+
+    #[test]
+    fn bucket_tables_come_back(table in bucket_table()) {
+        prop_assert_eq!(BucketTable::decode("x", &table.encode().unwrap()).unwrap(), table);
+    }
+
+    #[test]
+    fn noise_is_no_manifest(noise in vec(any::<u8>(), 0..300)) {
+        prop_assert!(Manifest::decode("x", &noise).is_err());
+        prop_assert!(Catalog::decode("x", &noise).is_err());
+        prop_assert!(BucketTable::decode("x", &noise).is_err());
+        prop_assert!(drift_manifest::tombstones::decode("x", &noise).is_err());
+    }
+}
+
+#[test]
+fn every_changed_byte_and_every_truncation_of_a_manifest_is_noticed() {
+    let manifest = Manifest::first(CollectionId(Ulid::new()), schema(Some(3), Metric::L2), 1, Ulid::new());
+    let encoded = manifest.encode();
+    for at in 0..encoded.len() {
+        for flip in [0x01, 0x20, 0xff] {
+            let mut changed = encoded.to_vec();
+            changed[at] ^= flip;
+            let decoded = Manifest::decode("x", &changed);
+            assert!(matches!(decoded, Err(Error::Corrupt { .. })), "byte {at} ^ {flip}");
+        }
+        assert!(matches!(Manifest::decode("x", &encoded[..at]), Err(Error::Corrupt { .. })), "{at} bytes");
+    }
+}
+
+#[test]
+fn objects_are_not_mistaken_for_each_other() {
+    let manifest = Manifest::first(CollectionId(Ulid::new()), schema(None, Metric::L2), 1, Ulid::new()).encode();
+    assert!(Catalog::decode("x", &manifest).is_err());
+    assert!(BucketTable::decode("x", &manifest).is_err());
+    assert!(drift_manifest::tombstones::decode("x", &manifest).is_err());
+}
+
+#[test]
+fn a_table_of_uneven_vectors_is_refused() {
+    let row = |centroid: usize, sum: usize| BucketRow {
+        id: BucketId(0),
+        generation: 0,
+        n_live: 0,
+        n_dead: 0,
+        centroid: vec![0.0; centroid],
+        sum: vec![0.0; sum],
+        mean_sq_radius: 0.0,
+        max_norm_sq: 0.0,
+        runs: Vec::new(),
+    };
+    for rows in [vec![row(0, 0)], vec![row(2, 3)], vec![row(2, 2), row(3, 3)]] {
+        assert!(matches!(BucketTable { rows }.encode(), Err(Error::Invalid(_))));
+    }
+}

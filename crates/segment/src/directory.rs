@@ -1,0 +1,194 @@
+use std::{ops::Range, sync::Arc};
+
+use arrow_array::{
+    Array, ArrayRef, FixedSizeListArray, Float32Array, PrimitiveArray, RecordBatch, UInt32Array, UInt64Array,
+    cast::AsArray, types::*,
+};
+use arrow_buffer::ScalarBuffer;
+use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
+use drift_storage::page::PAGE;
+use drift_types::BucketId;
+
+use crate::{error::Flaw, identity::Identity};
+
+/// Some bytes of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// First byte, in the file.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+    /// A checksum that proves them; hot.rs and cold.rs say of what.
+    pub crc: u32,
+}
+
+impl Place {
+    pub(crate) fn range(&self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(self.length)
+    }
+}
+
+/// One run: where it is, and what is known of its rows.
+///
+/// DIRECTORY is an Arrow IPC stream of one batch with a row per run: `bucket`, `generation`,
+/// `first_row`, `rows` u32; `hot_offset`, `hot_length` u64, `hot_crc` u32; the same for `cold`;
+/// `mean_sq_radius`, `max_norm_sq` f32; `centroid`, `sum` lists of `dim` f32. Further columns are
+/// ignored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunEntry {
+    /// The bucket these rows belonged to when written.
+    pub bucket: BucketId,
+    /// That bucket's generation when written.
+    pub generation: u32,
+    /// Ordinal of the first row.
+    pub first_row: u32,
+    /// Number of rows; at least one.
+    pub rows: u32,
+    /// The codes; its checksum covers the region's head.
+    pub hot: Place,
+    /// The exact vectors.
+    pub cold: Place,
+    /// Mean of the run's rows when written; `dim` values in index space.
+    pub centroid: ScalarBuffer<f32>,
+    /// Sum of the rows in index space; `dim` values.
+    pub sum: ScalarBuffer<f32>,
+    /// Mean squared distance of the rows to their mean, in index space.
+    pub mean_sq_radius: f32,
+    /// Largest squared norm of a row, in index space.
+    pub max_norm_sq: f32,
+}
+
+impl RunEntry {
+    /// The run's ordinals.
+    pub fn ordinals(&self) -> Range<u32> {
+        self.first_row..self.first_row + self.rows
+    }
+}
+
+/// Encodes the directory of vectors of `dim` values.
+pub(crate) fn encode(runs: &[RunEntry], dim: usize) -> Result<Vec<u8>, ArrowError> {
+    fn u32s(runs: &[RunEntry], of: impl Fn(&RunEntry) -> u32) -> ArrayRef {
+        Arc::new(UInt32Array::from_iter_values(runs.iter().map(of)))
+    }
+    fn u64s(runs: &[RunEntry], of: impl Fn(&RunEntry) -> u64) -> ArrayRef {
+        Arc::new(UInt64Array::from_iter_values(runs.iter().map(of)))
+    }
+    fn f32s(runs: &[RunEntry], of: impl Fn(&RunEntry) -> f32) -> ArrayRef {
+        Arc::new(Float32Array::from_iter_values(runs.iter().map(of)))
+    }
+    let vectors = |of: fn(&RunEntry) -> &[f32]| -> Result<ArrayRef, ArrowError> {
+        let values: Vec<f32> = runs.iter().flat_map(of).copied().collect();
+        let item = Arc::new(Field::new("item", DataType::Float32, false));
+        let values = Arc::new(Float32Array::from(values));
+        Ok(Arc::new(FixedSizeListArray::try_new(item, dim as i32, values, None)?))
+    };
+    let columns = [
+        ("bucket", u32s(runs, |run| run.bucket.0)),
+        ("generation", u32s(runs, |run| run.generation)),
+        ("first_row", u32s(runs, |run| run.first_row)),
+        ("rows", u32s(runs, |run| run.rows)),
+        ("hot_offset", u64s(runs, |run| run.hot.offset)),
+        ("hot_length", u64s(runs, |run| run.hot.length)),
+        ("hot_crc", u32s(runs, |run| run.hot.crc)),
+        ("cold_offset", u64s(runs, |run| run.cold.offset)),
+        ("cold_length", u64s(runs, |run| run.cold.length)),
+        ("cold_crc", u32s(runs, |run| run.cold.crc)),
+        ("mean_sq_radius", f32s(runs, |run| run.mean_sq_radius)),
+        ("max_norm_sq", f32s(runs, |run| run.max_norm_sq)),
+        ("centroid", vectors(|run| &run.centroid)?),
+        ("sum", vectors(|run| &run.sum)?),
+    ];
+    let field = |(name, column): &(&str, ArrayRef)| Field::new(*name, column.data_type().clone(), false);
+    let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
+    let columns = columns.into_iter().map(|(_, column)| column).collect();
+    let batch = RecordBatch::try_new(Arc::new(schema), columns)?;
+    let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref())?;
+    writer.write(&batch)?;
+    writer.into_inner()
+}
+
+/// Reads the directory, whose checksum has been verified, and checks that its runs cover the rows
+/// in order and lie before `end`.
+pub(crate) fn parse(bytes: &[u8], identity: Identity, end: u64) -> Result<Vec<RunEntry>, Flaw> {
+    let decoded = |e: ArrowError| format!("DIRECTORY: {e}");
+    let mut batches = StreamReader::try_new(bytes, None).map_err(decoded)?;
+    let batch = batches.next().ok_or("DIRECTORY: no batch")?.map_err(decoded)?;
+    let columns = Columns { batch: &batch, dim: identity.dim as usize };
+    let runs = columns.runs()?;
+    check(&runs, identity, end)?;
+    Ok(runs)
+}
+
+struct Columns<'a> {
+    batch: &'a RecordBatch,
+    dim: usize,
+}
+
+impl Columns<'_> {
+    fn runs(&self) -> Result<Vec<RunEntry>, Flaw> {
+        let (bucket, generation) = (self.numbers::<UInt32Type>("bucket")?, self.numbers::<UInt32Type>("generation")?);
+        let (first_row, rows) = (self.numbers::<UInt32Type>("first_row")?, self.numbers::<UInt32Type>("rows")?);
+        let hot = self.places(["hot_offset", "hot_length", "hot_crc"])?;
+        let cold = self.places(["cold_offset", "cold_length", "cold_crc"])?;
+        let mean_sq_radius = self.numbers::<Float32Type>("mean_sq_radius")?;
+        let max_norm_sq = self.numbers::<Float32Type>("max_norm_sq")?;
+        let (centroid, sum) = (self.vectors("centroid")?, self.vectors("sum")?);
+        let run = |i: usize| RunEntry {
+            bucket: BucketId(bucket.value(i)),
+            generation: generation.value(i),
+            first_row: first_row.value(i),
+            rows: rows.value(i),
+            hot: hot[i],
+            cold: cold[i],
+            centroid: centroid.slice(i * self.dim, self.dim),
+            sum: sum.slice(i * self.dim, self.dim),
+            mean_sq_radius: mean_sq_radius.value(i),
+            max_norm_sq: max_norm_sq.value(i),
+        };
+        Ok((0..self.batch.num_rows()).map(run).collect())
+    }
+
+    fn column(&self, name: &str) -> Result<&ArrayRef, Flaw> {
+        let column = self.batch.column_by_name(name).filter(|column| column.null_count() == 0);
+        column.ok_or_else(|| format!("DIRECTORY: no column '{name}'").into())
+    }
+
+    fn numbers<T: ArrowPrimitiveType>(&self, name: &str) -> Result<&PrimitiveArray<T>, Flaw> {
+        let column = self.column(name)?.as_primitive_opt::<T>();
+        column.ok_or_else(|| format!("DIRECTORY: column '{name}' is no {}", T::DATA_TYPE).into())
+    }
+
+    fn vectors(&self, name: &str) -> Result<ScalarBuffer<f32>, Flaw> {
+        let lists = self.column(name)?.as_fixed_size_list_opt();
+        let lists = lists.filter(|lists| lists.value_length() as usize == self.dim);
+        let values = lists.and_then(|lists| lists.values().as_primitive_opt::<Float32Type>());
+        let values = values.ok_or_else(|| format!("DIRECTORY: column '{name}' holds no vectors"))?;
+        Ok(values.values().clone())
+    }
+
+    fn places(&self, [offset, length, crc]: [&str; 3]) -> Result<Vec<Place>, Flaw> {
+        let (offset, length) = (self.numbers::<UInt64Type>(offset)?, self.numbers::<UInt64Type>(length)?);
+        let crc = self.numbers::<UInt32Type>(crc)?;
+        let place = |i| Place { offset: offset.value(i), length: length.value(i), crc: crc.value(i) };
+        Ok((0..self.batch.num_rows()).map(place).collect())
+    }
+}
+
+fn check(runs: &[RunEntry], identity: Identity, end: u64) -> Result<(), Flaw> {
+    if runs.len() != identity.runs as usize {
+        return Err(format!("DIRECTORY: {} runs instead of {}", runs.len(), identity.runs).into());
+    }
+    let mut next = 0u32;
+    for run in runs {
+        let sound = |place: Place| place.offset >= PAGE as u64 && place.range().end <= end;
+        if run.first_row != next || run.rows == 0 || !sound(run.hot) || !sound(run.cold) {
+            return Err(format!("DIRECTORY: the run at row {next} is misplaced").into());
+        }
+        next = next.checked_add(run.rows).ok_or("DIRECTORY: more than 2^32 - 1 rows")?;
+    }
+    if next != identity.rows {
+        return Err(format!("DIRECTORY: {next} rows instead of {}", identity.rows).into());
+    }
+    Ok(())
+}

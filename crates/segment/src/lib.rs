@@ -1,0 +1,67 @@
+//! The immutable `.drift` segment: written once, then read in checksummed parts.
+//!
+//! A row is addressed by its *ordinal*, its position in the segment. Rows of one bucket are
+//! neighbours and form a *run*; runs follow each other without gaps. [`write()`] builds the file,
+//! [`SegmentReader`] reads it.
+//!
+//! ```text
+//! little-endian; superblock, sections, runs and footer start at multiples of 4,096, gaps are zero
+//!
+//! superblock  4 KiB                 superblock.rs  what the file is and where its footer lies
+//! HOT         one region per run    hot.rs         what a search scans: codes, norms, keys
+//! COLD        one region per run    cold.rs        the vectors as they were inserted
+//! IDS         one region            ids.rs         key and sequence number of every row
+//! PAYL        a Parquet file        payload.rs     every column but the vector
+//! footer      header                footer.rs      identity and section table
+//!             SCHEMA                meta.rs        the user's schema and what drift knows of it
+//!             DIRECTORY             directory.rs   place, checksum and statistics of each run
+//!             PAYLOAD_SUMS          payload.rs     a checksum of each page of PAYL
+//! trailer     the last 64 bytes     trailer.rs     footer, length, version again
+//! ```
+//!
+//! HOT stands before COLD, so that the searchable index is one contiguous part of the file.
+//! Whoever knows where the footer is (the manifest does) opens a segment with one range read, for
+//! the trailer follows the footer; others need the superblock first.
+//!
+//! Compatibility: an unknown major version or an unknown *incompat* feature bit is refused, as is
+//! an unknown section unless it is flagged optional. Reserved bytes are zero and ignored. Numbers
+//! of kinds and flags are never reused.
+//!
+//! | version | change |
+//! |---------|--------|
+//! | 0.1     | the first; may change without notice until 1.0 |
+#![forbid(unsafe_code)]
+
+mod cold;
+mod describe;
+mod directory;
+mod error;
+mod file;
+mod footer;
+mod hot;
+mod identity;
+mod ids;
+mod input;
+mod le;
+mod meta;
+mod open;
+mod parts;
+mod payload;
+mod reader;
+mod superblock;
+mod trailer;
+mod version;
+mod write;
+
+pub use cold::ExactRun;
+pub use describe::{Description, SectionSize};
+pub use directory::{Place, RunEntry};
+pub use error::{Error, Result};
+pub use footer::FooterRef;
+pub use hot::HotRun;
+pub use ids::IdBlock;
+pub use input::{RunInput, SegmentInput};
+pub use meta::SegmentMeta;
+pub use parts::{Part, PartCache};
+pub use reader::SegmentReader;
+pub use write::{Encoded, write};

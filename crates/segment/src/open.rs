@@ -1,0 +1,113 @@
+use std::{cmp::Ordering, sync::Arc};
+
+use bytes::Bytes;
+use drift_storage::page::PAGE;
+use drift_types::Metric;
+
+use crate::{
+    Error, ExactRun, FooterRef, HotRun, IdBlock, Result, RunEntry, SegmentMeta, directory,
+    error::{Flaw, verify},
+    file::File,
+    footer::{Footer, Section, SectionKind},
+    payload::Payload,
+    superblock::Superblock,
+    trailer,
+};
+
+/// A segment whose footer has been read and verified; its parts are read when they are asked for.
+pub(crate) struct Opened {
+    pub(crate) file: Arc<File>,
+    pub(crate) place: FooterRef,
+    pub(crate) footer: Footer,
+    pub(crate) meta: SegmentMeta,
+    pub(crate) runs: Vec<RunEntry>,
+    pub(crate) payload: Payload,
+    ids: Section,
+    /// The vector column's position in the schema.
+    vector_index: usize,
+}
+
+impl Opened {
+    /// Reads the footer, after the superblock if it is not known where the footer is.
+    pub(crate) async fn open(file: File, place: Option<FooterRef>) -> Result<Self> {
+        let Some(place) = place else {
+            let page = file.read(0..PAGE as u64).await?;
+            let superblock = Superblock::parse(&page).map_err(|flaw| file.flawed(flaw, 0))?;
+            let opened = Self::open_at(file, superblock.footer).await?;
+            if opened.footer.identity != superblock.identity {
+                return Err(opened.file.flawed("superblock and footer speak of two segments", 0));
+            }
+            return Ok(opened);
+        };
+        Self::open_at(file, place).await
+    }
+
+    async fn open_at(file: File, place: FooterRef) -> Result<Self> {
+        let place = place.checked().map_err(|flaw| file.flawed(flaw, place.offset))?;
+        let bytes = file.read(place.offset..place.file_length()).await?;
+        let file = Arc::new(file);
+        let (footer, trailer) = bytes.split_at(place.length as usize);
+        let parsed = trailer::check(trailer, place).and_then(|()| {
+            verify(footer, place.crc)?;
+            Self::parse(file.clone(), bytes.slice(..footer.len()), place)
+        });
+        parsed.map_err(|flaw| file.flawed(flaw, place.offset))
+    }
+
+    fn parse(file: Arc<File>, bytes: Bytes, place: FooterRef) -> Result<Self, Flaw> {
+        let footer = Footer::parse(&bytes, place)?;
+        let identity = footer.identity;
+        let blob = |kind| {
+            let section = footer.section(kind)?;
+            let start = (section.offset - place.offset) as usize;
+            Ok::<_, Flaw>(bytes.slice(start..start + section.length as usize))
+        };
+        let meta = SegmentMeta::parse(&blob(SectionKind::Schema)?, identity.dim as usize)?;
+        let runs = directory::parse(&blob(SectionKind::Directory)?, identity, place.offset)?;
+        let payload = Payload::new(
+            file.clone(),
+            footer.section(SectionKind::Payload)?,
+            blob(SectionKind::PayloadSums)?,
+            meta.payload_schema(),
+            identity.rows as usize,
+        )?;
+        let (ids, vector_index) = (footer.section(SectionKind::Ids)?, meta.vector_index());
+        Ok(Self { file, place, footer, meta, runs, payload, ids, vector_index })
+    }
+
+    /// Where the payload has this column of the schema; `None` for the vector column.
+    pub(crate) fn payload_index(&self, column: usize) -> Option<usize> {
+        match column.cmp(&self.vector_index) {
+            Ordering::Less => Some(column),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(column - 1),
+        }
+    }
+
+    pub(crate) async fn read_ids(&self) -> Result<Arc<IdBlock>> {
+        let bytes = self.file.read(self.ids.offset..self.ids.end()).await?;
+        let ids = IdBlock::parse(&bytes, self.footer.identity.rows as usize, self.ids.crc);
+        ids.map(Arc::new).map_err(|flaw| self.file.flawed(flaw, self.ids.offset))
+    }
+
+    pub(crate) async fn read_hot(&self, run: u32) -> Result<Arc<HotRun>> {
+        let run = self.run(run)?;
+        let region = self.file.read(run.hot.range()).await?;
+        let hot = HotRun::parse(region, run.rows as usize, self.meta.dim, run.hot.crc);
+        hot.map(Arc::new).map_err(|flaw| self.file.flawed(flaw, run.hot.offset))
+    }
+
+    pub(crate) async fn read_exact(&self, run: u32) -> Result<Arc<ExactRun>> {
+        let run = self.run(run)?;
+        let region = self.file.read(run.cold.range()).await?;
+        let norms = self.meta.metric == Metric::Cosine;
+        let exact = ExactRun::parse(&region, run.rows as usize, self.meta.dim, norms, run.cold.crc);
+        exact.map(Arc::new).map_err(|flaw| self.file.flawed(flaw, run.cold.offset))
+    }
+
+    fn run(&self, run: u32) -> Result<&RunEntry> {
+        self.runs
+            .get(run as usize)
+            .ok_or_else(|| Error::Invalid(format!("run {run} of a segment of {} runs", self.runs.len())))
+    }
+}

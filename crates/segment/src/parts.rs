@@ -1,0 +1,62 @@
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use drift_storage::cache::Cache;
+
+use crate::{ExactRun, HotRun, IdBlock};
+
+/// What a cache keeps of segments, decoded and verified.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// The codes of one run.
+    Hot(Arc<HotRun>),
+    /// The vectors of one run.
+    Exact(Arc<ExactRun>),
+    /// The keys of a whole segment.
+    Ids(Arc<IdBlock>),
+    /// One payload column of a whole segment.
+    Column(ArrayRef),
+}
+
+/// The cache that all readers of a process share.
+pub type PartCache = Cache<Part>;
+
+/// A value that fits one variant of [`Part`].
+pub(crate) trait Cached: Sized {
+    /// Tells the variants apart in a cache's key.
+    const KIND: u32;
+
+    fn into_part(self) -> Part;
+
+    /// The value, if `part` is of this kind.
+    fn from_part(part: Part) -> Option<Self>;
+
+    /// What it weighs in memory.
+    fn weight(&self) -> u64;
+}
+
+macro_rules! cached {
+    ($kind:literal, $variant:ident, $type:ty, $weight:expr) => {
+        impl Cached for $type {
+            const KIND: u32 = $kind;
+
+            fn into_part(self) -> Part {
+                Part::$variant(self)
+            }
+
+            fn from_part(part: Part) -> Option<Self> {
+                if let Part::$variant(value) = part { Some(value) } else { None }
+            }
+
+            fn weight(&self) -> u64 {
+                let weight: fn(&$type) -> u64 = $weight;
+                weight(self)
+            }
+        }
+    };
+}
+
+cached!(0, Hot, Arc<HotRun>, |run| run.bytes());
+cached!(1, Exact, Arc<ExactRun>, |run| run.bytes());
+cached!(2, Ids, Arc<IdBlock>, |ids| ids.bytes());
+cached!(3, Column, ArrayRef, |column| column.get_array_memory_size() as u64);

@@ -1,0 +1,236 @@
+use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
+
+use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_schema::DataType;
+use arrow_select::take::take;
+use drift_storage::{Store, cache::CacheKey};
+use drift_types::{CollectionId, SegmentId};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::{
+    Description, Error, ExactRun, FooterRef, HotRun, IdBlock, PartCache, Result, RunEntry, SegmentMeta, file::File,
+    open::Opened, parts::Cached,
+};
+
+/// How many runs are read at once where many are needed.
+const CONCURRENT_RUNS: usize = 8;
+
+/// An open segment. Cheap to clone; clones share what was decoded.
+///
+/// Every byte is verified before it is decoded. Methods that read fail with [`Error::Corrupt`] or
+/// [`Error::Storage`] if the file is damaged or gone, and with [`Error::Invalid`] if asked for a
+/// run, row or column that the segment does not have.
+#[derive(Clone)]
+pub struct SegmentReader {
+    opened: Arc<Opened>,
+    cache: Arc<PartCache>,
+}
+
+impl SegmentReader {
+    /// Opens the segment at `path`: one range read if its footer is known, else two.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] if the file is of a later format.
+    pub async fn open(store: Store, path: String, footer: Option<FooterRef>, cache: Arc<PartCache>) -> Result<Self> {
+        let opened = Opened::open(File::new(store, path), footer).await?;
+        Ok(Self { opened: Arc::new(opened), cache })
+    }
+
+    /// The segment's id.
+    pub fn id(&self) -> SegmentId {
+        self.opened.footer.identity.id
+    }
+
+    /// The collection it belongs to.
+    pub fn collection(&self) -> CollectionId {
+        self.opened.footer.identity.collection
+    }
+
+    /// Number of rows, deleted ones included.
+    pub fn rows(&self) -> u32 {
+        self.opened.footer.identity.rows
+    }
+
+    /// Schema, metric and names.
+    pub fn meta(&self) -> &SegmentMeta {
+        &self.opened.meta
+    }
+
+    /// The runs, by ordinal.
+    pub fn runs(&self) -> &[RunEntry] {
+        &self.opened.runs
+    }
+
+    /// Where the footer is: with it the segment opens in one read.
+    pub fn footer(&self) -> FooterRef {
+        self.opened.place
+    }
+
+    /// Range reads made of the store since the segment was opened, opening included.
+    pub fn reads(&self) -> u64 {
+        self.opened.file.reads()
+    }
+
+    /// What a person wants to know of the file.
+    pub fn describe(&self) -> Description {
+        Description::new(&self.opened)
+    }
+
+    /// Key and sequence number of every row.
+    pub async fn ids(&self) -> Result<Arc<IdBlock>> {
+        self.part(0, self.opened.read_ids()).await
+    }
+
+    /// The codes of a run.
+    pub async fn hot(&self, run: u32) -> Result<Arc<HotRun>> {
+        self.part(run, self.opened.read_hot(run)).await
+    }
+
+    /// The codes of a run, if they are in the cache.
+    pub fn hot_cached(&self, run: u32) -> Option<Arc<HotRun>> {
+        self.cached(run)
+    }
+
+    /// The vectors of a run.
+    pub async fn exact(&self, run: u32) -> Result<Arc<ExactRun>> {
+        self.part(run, self.opened.read_exact(run)).await
+    }
+
+    /// The vectors of a run, if they are in the cache.
+    pub fn exact_cached(&self, run: u32) -> Option<Arc<ExactRun>> {
+        self.cached(run)
+    }
+
+    /// Some columns (positions in the schema, in any order) of some rows (ordinals in any order,
+    /// repeats allowed): row `i` of the result is `rows[i]`. Reads only the pages these rows are
+    /// on, and whole runs where the vector column is asked for.
+    pub async fn payload(&self, rows: &[u32], columns: &[usize]) -> Result<RecordBatch> {
+        if let Some(row) = rows.iter().find(|row| **row >= self.rows()) {
+            return Err(Error::Invalid(format!("row {row} of a segment of {} rows", self.rows())));
+        }
+        let mut distinct = rows.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+
+        let by_column = self.distinct_rows(&distinct, columns).await?;
+        let position = |row| distinct.partition_point(|other| other < row) as u32;
+        let positions = UInt32Array::from_iter_values(rows.iter().map(position));
+        let mut taken = Vec::with_capacity(columns.len());
+        for column in columns {
+            taken.push(take(&by_column[column], &positions, None)?);
+        }
+        self.batch(columns, taken, rows.len())
+    }
+
+    /// Some columns (positions in the schema, in any order) of all rows, in ordinal order. Each is
+    /// decoded once and then kept in the cache; vectors are kept as runs.
+    pub async fn columns(&self, columns: &[usize]) -> Result<RecordBatch> {
+        self.check_columns(columns)?;
+        let mut arrays = Vec::with_capacity(columns.len());
+        for &column in columns {
+            arrays.push(match self.opened.payload_index(column) {
+                Some(stored) => self.part(column as u32, self.read_column(stored)).await?,
+                None => {
+                    let rows: Vec<u32> = (0..self.rows()).collect();
+                    self.vectors(&rows).await?
+                }
+            });
+        }
+        self.batch(columns, arrays, self.rows() as usize)
+    }
+}
+
+impl SegmentReader {
+    /// The columns asked for, of ascending rows.
+    async fn distinct_rows(&self, rows: &[u32], columns: &[usize]) -> Result<BTreeMap<usize, ArrayRef>> {
+        self.check_columns(columns)?;
+        let mut arrays = BTreeMap::new();
+        let mut stored: Vec<_> = columns
+            .iter()
+            .filter_map(|&column| self.opened.payload_index(column).map(|stored| (stored, column)))
+            .collect();
+        stored.sort_unstable();
+        stored.dedup();
+        if !stored.is_empty() {
+            let positions: Vec<_> = stored.iter().map(|(stored, _)| *stored).collect();
+            let batch = self.opened.payload.read(&positions, Some(rows)).await?;
+            arrays.extend(stored.iter().map(|(_, column)| *column).zip(batch.columns().iter().cloned()));
+        }
+        let vector = self.meta().vector_index();
+        if columns.contains(&vector) {
+            arrays.insert(vector, self.vectors(rows).await?);
+        }
+        Ok(arrays)
+    }
+
+    async fn read_column(&self, stored: usize) -> Result<ArrayRef> {
+        let batch = self.opened.payload.read(&[stored], None).await?;
+        Ok(batch.column(0).clone())
+    }
+
+    /// The vector column of ascending rows.
+    async fn vectors(&self, rows: &[u32]) -> Result<ArrayRef> {
+        let dim = self.meta().dim;
+        let run_of = |row: u32| self.runs().partition_point(|run| run.ordinals().end <= row);
+        let mut by_run: Vec<(usize, Range<usize>)> = Vec::new();
+        for (at, &row) in rows.iter().enumerate() {
+            match by_run.last_mut() {
+                Some((run, range)) if *run == run_of(row) => range.end = at + 1,
+                _ => by_run.push((run_of(row), at..at + 1)),
+            }
+        }
+        let mut values = Vec::with_capacity(rows.len() * dim);
+        let mut runs = stream::iter(by_run)
+            .map(|(run, range)| async move { Ok::<_, Error>((run, range, self.exact(run as u32).await?)) })
+            .buffered(CONCURRENT_RUNS);
+        while let Some((run, range, exact)) = runs.try_next().await? {
+            let first_row = self.runs()[run].first_row;
+            rows[range].iter().for_each(|row| values.extend_from_slice(exact.row((row - first_row) as usize)));
+        }
+        let DataType::FixedSizeList(item, width) = self.meta().schema.field(self.meta().vector_index()).data_type()
+        else {
+            unreachable!("checked when the segment was opened");
+        };
+        let values = Arc::new(Float32Array::from(values));
+        Ok(Arc::new(FixedSizeListArray::try_new(item.clone(), *width, values, None)?))
+    }
+
+    fn check_columns(&self, columns: &[usize]) -> Result<()> {
+        let count = self.meta().schema.fields().len();
+        match columns.iter().find(|column| **column >= count) {
+            Some(column) => Err(Error::Invalid(format!("column {column} of a schema of {count}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn batch(&self, columns: &[usize], arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        let schema = Arc::new(self.meta().schema.project(columns)?);
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
+    }
+
+    fn key<T: Cached>(&self, index: u32) -> CacheKey {
+        CacheKey { segment: self.id(), part: T::KIND, index }
+    }
+
+    fn cached<T: Cached>(&self, index: u32) -> Option<T> {
+        self.cache.get(self.key::<T>(index)).and_then(T::from_part)
+    }
+
+    /// A part from the cache, or else as `load` reads it.
+    async fn part<T: Cached>(&self, index: u32, load: impl Future<Output = Result<T>>) -> Result<T> {
+        let load = async {
+            let value = load.await?;
+            let weight = value.weight();
+            Ok::<_, Error>((value.into_part(), weight))
+        };
+        let part = self.cache.get_or_load(self.key::<T>(index), load).await?;
+        Ok(T::from_part(part).expect("the key's kind decides the variant"))
+    }
+}
+
+impl fmt::Debug for SegmentReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentReader").field("path", &self.opened.file.path()).finish_non_exhaustive()
+    }
+}

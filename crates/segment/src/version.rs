@@ -1,0 +1,24 @@
+use crate::error::Flaw;
+
+/// The first bytes of superblock and the last of the trailer. As PNG's: a byte that is no text, the
+/// name, and line ends that a text-mode copy would change.
+pub(crate) const MAGIC: [u8; 8] = *b"\x89DRFT\r\n\x1a";
+
+/// The version written.
+pub(crate) const MAJOR: u16 = 0;
+pub(crate) const MINOR: u16 = 1;
+
+/// The incompat feature bits this program understands; it writes none so far.
+const KNOWN_INCOMPAT: u64 = 0;
+
+/// Refuses what this program cannot read. A higher minor version only adds what may be ignored.
+pub(crate) fn check(major: u16, incompat: u64) -> Result<(), Flaw> {
+    if major != MAJOR {
+        return Err(Flaw::Newer(format!("it has format version {major}")));
+    }
+    let unknown = incompat & !KNOWN_INCOMPAT;
+    if unknown != 0 {
+        return Err(Flaw::Newer(format!("it uses the unknown features {unknown:#x}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! What was written is what is read, whatever is asked for and in whatever order.
+
+mod fixture;
+
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_select::take::take_record_batch;
+use drift_codec::Sq8;
+use drift_segment::{Error, FooterRef, PartCache, SegmentInput, SegmentReader, write};
+use drift_storage::Store;
+use drift_types::Metric;
+use fixture::{Shape, segment};
+use proptest::{prelude::*, sample::select};
+
+async fn open(store: &Store, footer: Option<FooterRef>) -> Result<SegmentReader, Error> {
+    let cache = Arc::new(PartCache::new(64 << 20));
+    SegmentReader::open(store.clone(), "a/b.drift".into(), footer, cache).await
+}
+
+/// Publishes the segment in a new store in memory.
+async fn publish(input: &SegmentInput) -> (Store, FooterRef) {
+    let store = Store::open("memory://").await.unwrap();
+    let encoded = write(input).unwrap();
+    assert_eq!(encoded.bytes.len() as u64, encoded.footer.file_length());
+    store.publish("a/b.drift", encoded.bytes).await.unwrap();
+    (store, encoded.footer)
+}
+
+/// The rows and columns asked for, the slow way.
+fn expected(full: &RecordBatch, rows: &[u32], columns: &[usize]) -> RecordBatch {
+    let rows = UInt32Array::from(rows.to_vec());
+    let taken = take_record_batch(full, &rows).unwrap();
+    let schema = Arc::new(full.schema().project(columns).unwrap());
+    let arrays = columns.iter().map(|i| taken.column(*i).clone()).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    RecordBatch::try_new_with_options(schema, arrays, &options).unwrap()
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let metric = select(vec![Metric::L2, Metric::Cosine, Metric::InnerProduct]);
+    let run_rows = prop::collection::vec(prop_oneof![1..10usize, 200..400usize], 1..6);
+    (any::<u64>(), run_rows, 1..80usize, metric, 0..9usize, 0..9usize).prop_map(
+        |(seed, run_rows, dim, metric, vector_at, columns)| Shape { seed, run_rows, dim, metric, vector_at, columns },
+    )
+}
+
+fn run<T>(future: impl Future<Output = T> + Send) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn everything_comes_back(shape in shapes(), picks in prop::collection::vec(any::<(u32, u8)>(), 0..40)) {
+        let (input, full) = segment(&shape);
+        run(async {
+            let (store, footer) = publish(&input).await;
+            let reader = open(&store, Some(footer)).await.unwrap();
+            check_entries(&reader, &input);
+            check_parts(&reader, &input).await;
+
+            let all: Vec<usize> = (0..full.num_columns()).collect();
+            assert_eq!(reader.columns(&all).await.unwrap(), full);
+            let rows: Vec<u32> = picks.iter().map(|(row, _)| row % reader.rows()).collect();
+            let columns: Vec<usize> =
+                picks.iter().take(5).map(|(_, column)| usize::from(*column) % all.len()).collect();
+            for columns in [&columns, &all] {
+                let found = reader.payload(&rows, columns).await.unwrap();
+                assert_eq!(found, expected(&full, &rows, columns));
+            }
+        });
+    }
+}
+
+fn check_entries(reader: &SegmentReader, input: &SegmentInput) {
+    assert_eq!((reader.id(), reader.collection()), (input.id, input.collection));
+    assert_eq!(reader.meta(), &input.meta);
+    assert_eq!(reader.runs().len(), input.runs.len());
+    for (found, run) in reader.runs().iter().zip(&input.runs) {
+        assert_eq!((found.bucket, found.generation), (run.bucket, run.generation));
+        assert_eq!(found.ordinals(), run.rows.start as u32..run.rows.end as u32);
+        assert_eq!((&*found.centroid, &*found.sum), (&*run.centroid, &*run.sum));
+        assert_eq!(found.mean_sq_radius, run.mean_sq_radius);
+        assert_eq!(found.max_norm_sq, run.max_norm_sq);
+        assert!(found.hot.offset % 4096 == 0 && found.cold.offset % 4096 == 0);
+    }
+}
+
+async fn check_parts(reader: &SegmentReader, input: &SegmentInput) {
+    let ids = reader.ids().await.unwrap();
+    assert_eq!((&ids.ids, &ids.seqs), (&input.ids, &input.seqs));
+    let dim = input.meta.dim;
+    for (i, run) in input.runs.iter().enumerate() {
+        let i = i as u32;
+        assert!(reader.hot_cached(i).is_none() && reader.exact_cached(i).is_none());
+        let (hot, exact) = (reader.hot(i).await.unwrap(), reader.exact(i).await.unwrap());
+        assert!(Arc::ptr_eq(&hot, &reader.hot_cached(i).unwrap()));
+        assert!(Arc::ptr_eq(&exact, &reader.exact_cached(i).unwrap()));
+
+        let vectors = &input.vectors[run.rows.start * dim..run.rows.end * dim];
+        assert_eq!(exact.vectors(), vectors);
+        let mut indexed = Vec::new();
+        for (i, row) in run.rows.clone().enumerate() {
+            let inv_norm = input.inv_norms.as_ref().map_or(1.0, |norms| norms[row]);
+            assert_eq!(exact.inv_norm(i), inv_norm);
+            indexed.extend(exact.row(i).iter().map(|x| x * inv_norm));
+        }
+        let sq8 = Sq8::train(&indexed, dim);
+        let (coded, found) = (sq8.encode(&indexed), hot.sq8());
+        assert_eq!(hot.ids(), &input.ids[run.rows.clone()]);
+        assert_eq!((found.centre, found.step, found.error), (&*sq8.centre, sq8.step, coded.error));
+        assert_eq!((found.codes, found.norms_sq), (&*coded.codes, &*coded.norms_sq));
+    }
+    let runs = input.runs.len() as u32;
+    assert!(matches!(reader.hot(runs).await, Err(Error::Invalid(_))));
+    assert!(matches!(reader.exact(runs).await, Err(Error::Invalid(_))));
+}
+
+fn large() -> Shape {
+    let run_rows = vec![1000, 2000, 1500];
+    Shape { seed: 3, run_rows, dim: 4, metric: Metric::L2, vector_at: 1, columns: 8 }
+}
+
+#[tokio::test]
+async fn a_known_footer_saves_a_read() {
+    let (input, _) = segment(&large());
+    let (store, footer) = publish(&input).await;
+    assert_eq!(open(&store, Some(footer)).await.unwrap().reads(), 1);
+    let reader = open(&store, None).await.unwrap();
+    assert_eq!((reader.reads(), reader.footer()), (2, footer));
+}
+
+#[tokio::test]
+async fn parts_are_read_once() {
+    let (input, _) = segment(&large());
+    let (store, footer) = publish(&input).await;
+    let reader = open(&store, Some(footer)).await.unwrap();
+    for _ in 0..3 {
+        reader.hot(1).await.unwrap();
+        reader.exact(1).await.unwrap();
+        reader.ids().await.unwrap();
+    }
+    assert_eq!(reader.reads(), 4);
+}
+
+/// Winners cost their own pages: damage anywhere else in the payload goes unseen.
+#[tokio::test]
+async fn a_row_is_read_without_the_pages_of_others() {
+    let (input, full) = segment(&large());
+    let encoded = write(&input).unwrap();
+    let store = Store::open("memory://").await.unwrap();
+    store.publish("a/b.drift", encoded.bytes.clone()).await.unwrap();
+    let description = open(&store, None).await.unwrap().describe();
+    let payload = description.sections.iter().find(|section| section.name == "PAYL").unwrap();
+
+    let mut seen = 0;
+    let pages = payload.length / 4096;
+    for page in 0..pages {
+        let mut bytes = encoded.bytes.to_vec();
+        bytes[(payload.offset + page * 4096) as usize] ^= 1;
+        store.delete("a/b.drift").await.unwrap();
+        store.publish("a/b.drift", bytes).await.unwrap();
+        let reader = open(&store, None).await.unwrap();
+        match reader.payload(&[2600], &[2]).await {
+            Ok(found) => assert_eq!(found, expected(&full, &[2600], &[2])),
+            Err(Error::Corrupt { offset, .. }) => {
+                assert_eq!(offset, payload.offset + page * 4096);
+                seen += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    // 64 KiB are read for Parquet's own footer, a few pages for the row.
+    assert!(pages > 40 && (2..=16 + 1 + 10).contains(&seen), "{seen} of {pages}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_cannot_be_asked_for() {
+    let (input, full) = segment(&large());
+    let (store, _) = publish(&input).await;
+    let reader = open(&store, None).await.unwrap();
+    let (rows, columns) = (reader.rows(), full.num_columns());
+    assert!(matches!(reader.payload(&[rows], &[0]).await, Err(Error::Invalid(_))));
+    assert!(matches!(reader.payload(&[0], &[columns]).await, Err(Error::Invalid(_))));
+    assert!(matches!(reader.columns(&[columns]).await, Err(Error::Invalid(_))));
+    let none = reader.payload(&[], &[0, 1]).await.unwrap();
+    assert_eq!(none, expected(&full, &[], &[0, 1]));
+    assert_eq!(reader.payload(&[5, 5], &[]).await.unwrap().num_rows(), 2);
+    assert_eq!(reader.columns(&[]).await.unwrap().num_rows(), rows as usize);
+}
+
+#[test]
+fn contradictory_input_is_refused() {
+    let (good, _) = segment(&large());
+    let refused = |change: fn(&mut SegmentInput)| {
+        let mut input = good.clone();
+        change(&mut input);
+        assert!(matches!(write(&input), Err(Error::Invalid(_))));
+    };
+    refused(|input| input.runs.swap(0, 1));
+    refused(|input| input.runs.truncate(2));
+    refused(|input| input.runs[1].rows = 1000..1000);
+    refused(|input| input.runs[1].centroid.truncate(3));
+    refused(|input| input.vectors.truncate(8));
+    refused(|input| input.seqs.truncate(8));
+    refused(|input| input.inv_norms = Some(vec![1.0; 4500]));
+    refused(|input| input.meta.metric = Metric::Cosine);
+    refused(|input| input.meta.key_column = Some("none".into()));
+    refused(|input| input.meta.dim = 3);
+    refused(|input| input.payload = input.payload.slice(0, 10));
+    refused(|input| input.payload = input.payload.project(&[0]).unwrap());
+}
+
+#[tokio::test]
+async fn a_directory_serves_as_well_and_a_person_is_told_what_is_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path().to_str().unwrap()).await.unwrap();
+    let (input, full) = segment(&large());
+    let encoded = write(&input).unwrap();
+    store.publish("a/b.drift", encoded.bytes).await.unwrap();
+    let reader = open(&store, Some(encoded.footer)).await.unwrap();
+    let all: Vec<usize> = (0..full.num_columns()).collect();
+    assert_eq!(reader.columns(&all).await.unwrap(), full);
+
+    let description = reader.describe();
+    assert_eq!(description.runs_by_rows, [(512, 1), (1024, 2)]);
+    let text = description.to_string();
+    for word in ["HOT", "COLD", "IDS", "PAYL", "DIRECTORY", "4500 in 3 runs", "1024..2048"] {
+        assert!(text.contains(word), "{word} is missing in\n{text}");
+    }
+}

@@ -1,0 +1,35 @@
+//! The log as its callers see it: what was acknowledged comes back, what was damaged is named.
+
+mod crash;
+mod damage;
+mod disk;
+mod life;
+
+use bytes::Bytes;
+use drift_types::{CollectionId, SeqNo};
+use drift_wal::{Error, LogSink, RecordKind, ReplaySummary, WalRecord, replay_sink};
+use ulid::Ulid;
+
+const DATABASE: Ulid = Ulid(0xd1f7);
+/// Bytes of a file header.
+const HEADER: usize = 4096;
+
+fn record(seq: u64, len: usize) -> WalRecord {
+    WalRecord {
+        seq: SeqNo(seq),
+        collection: CollectionId(Ulid(u128::from(seq % 3))),
+        kind: [RecordKind::Insert, RecordKind::Delete, RecordKind::BulkLoad][seq as usize % 3],
+        last_of_statement: !seq.is_multiple_of(5),
+        payload: (0..len).map(|i| (i as u64 * 31 + seq) as u8).collect::<Bytes>(),
+    }
+}
+
+fn read(sink: &dyn LogSink) -> Result<(Vec<WalRecord>, ReplaySummary), Error> {
+    let mut records = Vec::new();
+    let summary = replay_sink(sink, DATABASE, |record| {
+        records.push(record);
+        Ok::<_, Error>(())
+    })?;
+    assert_eq!(summary.records, records.len() as u64);
+    Ok((records, summary))
+}

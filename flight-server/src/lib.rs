@@ -1,0 +1,38 @@
+//! The network side of Drift: Arrow Flight SQL, plain Arrow Flight and gRPC on one port.
+//!
+//! - [`serve`] runs it; `server.rs` says what stands on the port.
+//! - `flight.rs` is the door of every Flight call: it answers the plain ones (`plain.rs`) and hands
+//!   the rest to Flight SQL (`flight_sql.rs` and the files named after what they answer).
+//! - `grpc.rs` is the service `drift.v1.Drift` of `proto/drift.proto`.
+//! - What a client sends is checked in `decode.rs` before Arrow sees it; what it gets is shaped in
+//!   `encode.rs`; every error becomes a status in `error.rs`.
+
+#![forbid(unsafe_code)]
+
+mod catalog;
+mod connection;
+mod decode;
+mod encode;
+mod error;
+mod flight;
+mod flight_sql;
+mod grpc;
+mod ingest;
+mod parameters;
+mod plain;
+mod prepared;
+mod running;
+mod server;
+mod session;
+mod session_options;
+mod sql_info;
+mod statement;
+mod ticket;
+mod xdbc_types;
+
+#[allow(missing_docs, clippy::all, reason = "generated from proto/drift.proto")]
+#[path = "gen/drift.v1.rs"]
+mod proto;
+
+pub use error::{Error, Result};
+pub use server::{ServerConfig, bind, serve};

@@ -1,0 +1,26 @@
+//! A database as SQL sees it: collections are tables.
+//!
+//! ```no_run
+//! # async fn example(database: &drift_engine::Database) -> datafusion::common::Result<()> {
+//! let ctx = drift_sql::session(database);
+//! let plan = drift_sql::plan(&ctx, "SELECT id FROM knn('docs', [0.1, 0.2], 10)").await?;
+//! drift_sql::execute(&ctx, plan).await?.show().await?;
+//! # Ok(()) }
+//! ```
+#![forbid(unsafe_code)]
+
+mod catalog;
+mod create;
+mod delete;
+mod execute;
+mod insert;
+mod scan;
+mod session;
+mod statement;
+mod table;
+mod table_options;
+
+pub use execute::{execute, is_update};
+pub use session::{CATALOG, SCHEMA, session};
+pub use statement::plan;
+pub use table::DriftTable;

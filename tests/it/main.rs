@@ -1,0 +1,7 @@
+//! What users do, from outside.
+
+mod cli;
+mod flight;
+mod layering;
+mod parameters;
+mod slt;
