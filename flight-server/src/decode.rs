@@ -12,9 +12,7 @@ use arrow_flight::{
     decode::{DecodedPayload, FlightDataDecoder},
     error::FlightError,
 };
-use arrow_ipc::{
-    BodyCompression, DictionaryEncoding, Endianness, Field, Int, MetadataVersion, Precision, TimeUnit, Type,
-};
+use arrow_ipc::{DictionaryEncoding, Endianness, Field, Int, MetadataVersion, Precision, TimeUnit, Type};
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use futures::{
@@ -154,13 +152,13 @@ fn check_batch(batch: arrow_ipc::RecordBatch<'_>, body: &[u8]) -> Result<(), Sta
         return Err(Status::invalid_argument(format!("a batch of {rows} rows: send at most {ROWS_MAX} at a time")));
     }
     match batch.compression() {
-        Some(compression) => check_unpacked(compression, batch, body),
+        Some(_) => check_unpacked(batch, body),
         None => Ok(()),
     }
 }
 
 /// A packed buffer begins with its unpacked length; -1 says that it is not packed.
-fn check_unpacked(_: BodyCompression<'_>, batch: arrow_ipc::RecordBatch<'_>, body: &[u8]) -> Result<(), Status> {
+fn check_unpacked(batch: arrow_ipc::RecordBatch<'_>, body: &[u8]) -> Result<(), Status> {
     let mut total = 0i64;
     for buffer in batch.buffers().into_iter().flatten().filter(|b| b.length() > 0) {
         let start = usize::try_from(buffer.offset()).map_err(unsound)?;

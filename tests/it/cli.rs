@@ -189,7 +189,8 @@ fn what_cannot_be_done_says_how_to_mend_it() {
     assert_eq!(desk.ok(&["list"]).lines().count(), 2, "an import that failed leaves no collection");
 }
 
-/// A running server, stopped by SIGTERM or at the end.
+/// A running server, stopped by SIGTERM or at the end. Its pipe is closed once the address is known:
+/// the rest of the greeting once failed to be written then, and the server ended.
 struct Server {
     child: Child,
     url: String,
@@ -225,7 +226,8 @@ fn the_same_commands_work_on_a_server() {
     let desk = Desk::new();
     let server = Server::start(&desk);
     let host = server.url.clone();
-    desk.ok(&["create", "docs", "id BIGINT PRIMARY KEY, v FLOAT[2]", "--host", &host]);
+    let said = desk.ok(&["create", "docs", "id BIGINT PRIMARY KEY, v FLOAT[2]", "--host", &host]);
+    assert!(said.starts_with("created 'docs'") && said.lines().count() == 1, "{said}");
     desk.ok(&["sql", "--host", &host, "-c", "INSERT INTO docs VALUES (1, [1.0, 0.0]), (2, [0.0, 3.0])"]);
     let near = "SELECT id, _distance FROM knn('docs', [1.0, 0.0], 2)";
     assert_eq!(

@@ -193,7 +193,7 @@ async fn prepared_queries_take_vectors_and_run_once_for_each_row() {
     let ticket = info.endpoint[0].ticket.clone().expect("a ticket");
     let wrong = match client.0.do_get(ticket).await {
         Ok(rows) => rows.try_collect::<Vec<_>>().await.expect_err("one value where two are stored"),
-        Err(error) => error.into(),
+        Err(error) => error,
     };
     assert_eq!(code(wrong), Code::InvalidArgument);
     statement.close().await.expect("closed");

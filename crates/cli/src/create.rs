@@ -31,7 +31,7 @@ impl Create {
         let Self { name, columns, metric, place } = self;
         let mut session = Session::open(&place.db.db, place.host.as_deref()).await?;
         let sql = format!("CREATE TABLE {} ({columns}) WITH (metric = '{metric}')", quoted(&name));
-        session.run(&sql, &shell::quiet()).await?;
+        session.run(&sql, &shell::silent()).await?;
         session.close().await?;
         println!("created '{name}' ({metric}): fill it with 'drift import FILE.parquet --table {name}' or INSERT");
         Ok(())

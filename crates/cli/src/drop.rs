@@ -21,7 +21,7 @@ pub(crate) struct DropCollection {
 impl DropCollection {
     pub async fn run(self) -> Result<()> {
         let mut session = Session::open(&self.place.db.db, self.place.host.as_deref()).await?;
-        session.run(&format!("DROP TABLE {}", quoted(&self.name)), &shell::quiet()).await?;
+        session.run(&format!("DROP TABLE {}", quoted(&self.name)), &shell::silent()).await?;
         session.close().await?;
         println!("dropped '{}'", self.name);
         Ok(())

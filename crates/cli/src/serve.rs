@@ -38,7 +38,10 @@ impl Serve {
         // Installed before anyone learns the address, so that no signal is missed.
         let stop = stop_signal()?;
         let db = place::open(&self.db).await?;
-        announce(address).map_err(|e| Error::io("cannot write to stdout", e))?;
+        // Whoever started us may close the pipe once it has read the address: no reason to stop.
+        if let Err(e) = announce(address) {
+            tracing::info!("not all of the greeting was read: {e}");
+        }
         drift_flight_server::serve(db.clone(), listener, config, stop).await?;
         db.close().await?;
         Ok(())

@@ -6,6 +6,7 @@ use arrow_array::{Array, RecordBatch, cast::AsArray, types::Float32Type};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field};
 use bytes::Bytes;
+use datafusion_cli::print_options::MaxRows;
 use drift_engine::{Collection, CollectionSpec, Database};
 use drift_types::Metric;
 use futures::StreamExt;
@@ -92,7 +93,7 @@ pub(crate) async fn show(db: &Database) -> Result<()> {
     for Question { text, sql } in &QUESTIONS {
         title(text);
         println!("{sql};");
-        session.run(sql, &shell::quiet()).await?;
+        session.run(sql, &shell::rows_only(MaxRows::Unlimited)).await?;
         println!();
     }
 

@@ -87,14 +87,14 @@ pub(crate) enum Session {
     /// A database this process has open.
     Local(Local),
     /// A server.
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 impl Session {
     /// Opens the database at `uri`, unless there is a `host` to ask.
     pub async fn open(uri: &str, host: Option<&str>) -> Result<Self> {
         Ok(match host {
-            Some(host) => Self::Remote(Remote::connect(host).await?),
+            Some(host) => Self::Remote(Box::new(Remote::connect(host).await?)),
             None => Self::Local(Local::new(place::open(uri).await?)),
         })
     }
@@ -134,13 +134,18 @@ impl Session {
     }
 }
 
-/// Prints nothing but rows.
-pub(crate) fn quiet() -> PrintOptions {
+/// Prints at most `maxrows` rows as a table, and nothing else.
+pub(crate) fn rows_only(maxrows: MaxRows) -> PrintOptions {
     PrintOptions {
         format: PrintFormat::Table,
         quiet: true,
-        maxrows: MaxRows::Unlimited,
+        maxrows,
         color: false,
         instrumented_registry: Arc::new(InstrumentedObjectStoreRegistry::new()),
     }
+}
+
+/// Prints nothing at all.
+pub(crate) fn silent() -> PrintOptions {
+    rows_only(MaxRows::Limited(0))
 }

@@ -44,7 +44,7 @@ async fn upserts_and_deletes_survive_in_every_order_of_flush_and_restart() {
             .filter_map(|id| {
                 match id {
                     240..260 => Some("third"),
-                    150..250 => None,
+                    150..240 => None,
                     100..150 => Some("second"),
                     _ => Some("first"),
                 }
