@@ -5,7 +5,7 @@ use datafusion::{
     common::{Result, TableReference},
     dataframe::DataFrame,
     execution::SessionState,
-    logical_expr::{DdlStatement, DropTable, LogicalPlan, Statement},
+    logical_expr::{DdlStatement, DropTable, LogicalPlan, LogicalPlanBuilder, Statement},
     prelude::SessionContext,
 };
 use drift_udfs::to_datafusion;
@@ -64,7 +64,7 @@ pub(crate) fn collection_name(state: &SessionState, table: &TableReference) -> O
 
 /// A result without rows or columns.
 pub(crate) fn nothing(ctx: &SessionContext) -> Result<DataFrame> {
-    ctx.read_empty()
+    Ok(DataFrame::new(ctx.state(), LogicalPlanBuilder::empty(false).build()?))
 }
 
 /// A result of `batches`.

@@ -42,7 +42,7 @@ pub fn session(database: &Database) -> SessionContext {
     let catalogs = MemoryCatalogProviderList::new();
     catalogs.register_catalog(CATALOG.into(), Arc::new(DriftCatalog::new(database.clone())));
     let builder = SessionStateBuilder::new()
-        .with_config(with_settings(config))
+        .with_config(with_settings(config, database))
         .with_default_features()
         .with_catalog_list(Arc::new(catalogs))
         .with_analyzer_rule(Arc::new(DeleteFromCollection))
