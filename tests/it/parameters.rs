@@ -103,3 +103,15 @@ async fn a_wrong_parameter_is_named() {
         assert!(error.contains(message), "{error}");
     }
 }
+
+/// A session once began at 0.95 whatever the database was told.
+#[tokio::test]
+async fn a_session_begins_with_the_recall_of_its_database() {
+    let settings = Settings { target_recall: 0.8, ..Settings::default() };
+    let database = Database::open("memory://", settings).await.expect("a database in memory");
+    let ctx = drift_sql::session(&database);
+    let plan = drift_sql::plan(&ctx, "SHOW drift.target_recall").await.expect("a setting");
+    let shown = drift_sql::execute(&ctx, plan).await.expect("a setting").collect().await.expect("a setting");
+    let shown = datafusion::arrow::util::pretty::pretty_format_batches(&shown).expect("a table").to_string();
+    assert!(shown.contains("0.8"), "{shown}");
+}

@@ -117,7 +117,7 @@ mod tests {
         let crc = header_crc(&newer);
         newer[HEADER_CRC_AT..LENGTH_AT].copy_from_slice(&crc.to_le_bytes());
         assert!(open("x", MAGIC, &newer).unwrap_err().to_string().contains("version is 2"));
-        let other = open("x", *b"DRIFTXXX", &seal(MAGIC, b"")).unwrap_err();
-        assert!(other.to_string().contains("DRIFTXXX"), "{other}");
+        let other = open("x", *b"DRIFTBAD", &seal(MAGIC, b"")).unwrap_err();
+        assert!(other.to_string().contains("DRIFTBAD"), "{other}");
     }
 }
