@@ -34,7 +34,7 @@ pub enum FloatCodec {
 /// Which codecs may be tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compression {
-    /// Those that decode about as fast as memory is copied: all but ALP_RD.
+    /// Those that decode faster than any disk reads what they save: all but ALP_RD.
     #[default]
     Auto,
     /// None: chunks stay as they are.
@@ -47,12 +47,12 @@ pub enum Compression {
 /// and returns false.
 type Trial = fn(&[f32], usize, &mut Vec<u8>) -> bool;
 
-/// By rising cost to decode: of two that come out equal the first stays.
+/// In an order that spares work: where CONST or ALP wins, the next two see at once that they cannot.
 const TRIALS: [(FloatCodec, Trial); 5] = [
     (FloatCodec::Const, exact::encode_const),
+    (FloatCodec::Alp, alp::encode),
     (FloatCodec::Bf16, exact::encode_bf16),
     (FloatCodec::F16, exact::encode_f16),
-    (FloatCodec::Alp, alp::encode),
     (FloatCodec::AlpRd, alp_rd::encode),
 ];
 
