@@ -59,7 +59,7 @@ impl Packed {
     /// a checksum has to see to that.
     pub fn parse(bytes: Bytes, len: usize) -> Result<Self, CodecError> {
         let count = len.div_ceil(BLOCK);
-        let mut start = count.checked_mul(HEADER).unwrap_or(usize::MAX);
+        let mut start = count.saturating_mul(HEADER);
         if start > bytes.len() {
             return Err(CodecError::Corrupt("they are too few for the headers of their blocks"));
         }

@@ -22,7 +22,7 @@ const HEAD: usize = 1 + 1 + 2 + 4;
 const EXCEPTION: u32 = 32;
 
 /// Values that decide on the exponent, and on whether to try at all.
-const SAMPLE: usize = 32;
+const SAMPLE: usize = 64;
 
 pub(super) fn encode(values: &[f32], limit: usize, out: &mut Vec<u8>) -> bool {
     let Some(exponent) = choose_exponent(values, limit) else { return false };
