@@ -1,5 +1,5 @@
-//! ALP_RD, "real doubles" (ALP paper, section 3.4), for f32: the leading bits (sign, exponent,
-//! some of the fraction) take few patterns and go through a dictionary; the others stay as they are.
+//! ALP_RD ("real doubles", of the same paper as ALP), for f32: the leading bits (sign, exponent, some
+//! of the fraction) take few patterns and go through a dictionary; the others stay as they are.
 
 use super::{CHUNK, lanes, patches};
 use crate::{CodecError, bits, cursor::Cursor};
