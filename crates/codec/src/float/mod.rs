@@ -34,7 +34,7 @@ pub enum FloatCodec {
 /// Which codecs may be tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compression {
-    /// Those that decode faster than any disk reads what they save: all but ALP_RD.
+    /// Those that decode about as fast as memory is copied: all but ALP_RD.
     #[default]
     Auto,
     /// None: chunks stay as they are.
