@@ -219,11 +219,12 @@ impl Draft {
             first = range.end;
             runs.push(run_input(bucket.id, bucket.generation, range, planned.header));
         }
-        let (collection, meta) = (self.shared.id, segment_meta(&self.schema));
+        let (collection, meta, compression) = (self.shared.id, segment_meta(&self.schema), self.schema.compression);
         let work = move || {
             let RowSet { vectors, unit, ids, seqs, from, payload, .. } = rows.reorder(&order)?;
             let inv_norms = unit.map(|(_, inv)| inv);
-            let input = SegmentInput { id, collection, meta, runs, vectors, inv_norms, ids, seqs, payload };
+            let input =
+                SegmentInput { id, collection, meta, runs, vectors, inv_norms, ids, seqs, compression, payload };
             let encoded = drift_segment::write(&input)?;
             Ok::<_, crate::Error>((encoded, MovedRows { place, ids: input.ids, seqs: input.seqs, from }))
         };

@@ -86,8 +86,8 @@ impl RowSet {
         let (exact, block) = (view.reader.exact(run).await?, view.reader.ids().await?);
         let payload = view.reader.payload(&live, &payload_columns(schema)).await?;
         let rows = live.iter().flat_map(|&o| exact.row((o - entry.first_row) as usize)).copied().collect();
-        let ids = live.iter().map(|&o| block.ids[o as usize]).collect();
-        let seqs = live.iter().map(|&o| block.seqs[o as usize]).collect();
+        let ids = live.iter().map(|&o| block.id(o)).collect();
+        let seqs = live.iter().map(|&o| block.seq(o)).collect();
         let from = live.iter().map(|&ordinal| Some(RowAddress { place: view.place, ordinal })).collect();
         Ok(Self::from_parts(schema, rows, ids, seqs, from, payload))
     }

@@ -82,8 +82,8 @@ async fn open_segment(
     segments.push(view);
     let newest = segments.len() - 1;
     let mut conservation = 0u64;
-    for (row, (&id, &seq)) in block.ids.iter().zip(&block.seqs).enumerate() {
-        let address = RowAddress { place, ordinal: row as u32 };
+    for (ordinal, (id, seq)) in (0..).zip(block.iter()) {
+        let address = RowAddress { place, ordinal };
         if segments[newest].dead.contains(address.ordinal) {
             continue;
         }

@@ -1,0 +1,48 @@
+use std::sync::Arc;
+
+use drift_types::VectorId;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::{KeyFilter, KeyPage, Result, SegmentReader};
+
+/// How many pages of the key index are read at once.
+const CONCURRENT_PAGES: usize = 8;
+
+impl SegmentReader {
+    /// Tells most keys that are not in the segment.
+    pub async fn key_filter(&self) -> Result<Arc<KeyFilter>> {
+        self.part(0, self.opened.read_key_filter()).await
+    }
+
+    /// The rows that hold one of `keys`, which may come in any order: pairs of a position in `keys`
+    /// and an ordinal, ascending. A key may have several rows, of which at most one is live: a bulk
+    /// load writes a row's successor beside it.
+    ///
+    /// What is read and then cached: the filter, and for each key that passes it the page that may
+    /// hold it, with one range read a page.
+    pub async fn find(&self, keys: &[VectorId]) -> Result<Vec<(usize, u32)>> {
+        let filter = self.key_filter().await?;
+        let mut asked: Vec<(u32, usize)> = Vec::new();
+        for (position, key) in keys.iter().enumerate().filter(|(_, key)| filter.may_hold(**key)) {
+            asked.extend(self.opened.key_index.pages_of(*key).map(|page| (page, position)));
+        }
+        asked.sort_unstable();
+
+        let by_page = asked.chunk_by(|a, b| a.0 == b.0);
+        let mut pages = stream::iter(by_page)
+            .map(|asked| async move { Ok::<_, crate::Error>((self.key_page(asked[0].0).await?, asked)) })
+            .buffered(CONCURRENT_PAGES);
+        let mut found = Vec::new();
+        while let Some((page, asked)) = pages.try_next().await? {
+            for (_, position) in asked {
+                found.extend(page.rows_of(keys[*position]).map(|ordinal| (*position, ordinal)));
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    async fn key_page(&self, page: u32) -> Result<Arc<KeyPage>> {
+        self.part(page, self.opened.read_key_page(page)).await
+    }
+}
