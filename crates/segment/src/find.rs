@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use drift_types::VectorId;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::{KeyFilter, KeyPage, Result, SegmentReader};
+use crate::{Error, KeyFilter, KeyPage, Result, SegmentReader};
 
 /// How many pages of the key index are read at once.
 const CONCURRENT_PAGES: usize = 8;
@@ -22,20 +22,19 @@ impl SegmentReader {
     /// hold it, with one range read a page.
     pub async fn find(&self, keys: &[VectorId]) -> Result<Vec<(usize, u32)>> {
         let filter = self.key_filter().await?;
-        let mut asked: Vec<(u32, usize)> = Vec::new();
+        let mut positions_on: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         for (position, key) in keys.iter().enumerate().filter(|(_, key)| filter.may_hold(**key)) {
-            asked.extend(self.opened.key_index.pages_of(*key).map(|page| (page, position)));
+            for page in self.opened.key_index.pages_of(*key) {
+                positions_on.entry(page).or_default().push(position);
+            }
         }
-        asked.sort_unstable();
-
-        let by_page = asked.chunk_by(|a, b| a.0 == b.0);
-        let mut pages = stream::iter(by_page)
-            .map(|asked| async move { Ok::<_, crate::Error>((self.key_page(asked[0].0).await?, asked)) })
+        let mut pages = stream::iter(positions_on)
+            .map(|(page, positions)| async move { Ok::<_, Error>((self.key_page(page).await?, positions)) })
             .buffered(CONCURRENT_PAGES);
         let mut found = Vec::new();
-        while let Some((page, asked)) = pages.try_next().await? {
-            for (_, position) in asked {
-                found.extend(page.rows_of(keys[*position]).map(|ordinal| (*position, ordinal)));
+        while let Some((page, positions)) = pages.try_next().await? {
+            for position in positions {
+                found.extend(page.rows_of(keys[position]).map(|ordinal| (position, ordinal)));
             }
         }
         found.sort_unstable();

@@ -5,7 +5,10 @@ use drift_types::VectorId;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{candidates::RowRef, filter::RowSets, gather::gather};
-use crate::{Error, Result, RowPredicate, snapshot::Snapshot};
+use crate::{
+    Error, Result, RowPredicate,
+    snapshot::{SegmentView, Snapshot},
+};
 
 /// How many segments are looked into at once.
 const CONCURRENT_SEGMENTS: usize = 8;
@@ -38,9 +41,9 @@ fn in_l0(snapshot: &Snapshot, keys: &[VectorId]) -> Vec<RowRef> {
     let mut rows = Vec::new();
     for (place, table) in (0..).zip(&snapshot.l0) {
         for chunk in table.memtable.chunks() {
-            let found = (chunk.first..).zip(chunk.ids).filter(|(ordinal, id)| {
-                keys.binary_search(id).is_ok() && !table.dead.contains(*ordinal)
-            });
+            let found = (chunk.first..)
+                .zip(chunk.ids)
+                .filter(|(ordinal, id)| keys.binary_search(id).is_ok() && !table.dead.contains(*ordinal));
             rows.extend(found.map(|(ordinal, _)| RowRef { in_l0: true, place, ordinal }));
         }
     }
@@ -49,16 +52,13 @@ fn in_l0(snapshot: &Snapshot, keys: &[VectorId]) -> Vec<RowRef> {
 
 /// The rows of segments with one of `keys`.
 async fn in_segments(snapshot: &Snapshot, keys: &[VectorId]) -> Result<Vec<RowRef>> {
-    let look_up = |(place, view): (u32, &crate::snapshot::SegmentView)| {
-        let (reader, dead) = (view.reader.clone(), view.dead.clone());
-        async move {
-            let found = reader.find(keys).await?;
-            let live = found.into_iter().map(|(_, ordinal)| ordinal).filter(move |ordinal| !dead.contains(*ordinal));
-            Ok::<_, Error>(live.map(move |ordinal| RowRef { in_l0: false, place, ordinal }).collect::<Vec<_>>())
-        }
+    let look_up = |(place, view): (u32, SegmentView)| async move {
+        let found = view.reader.find(keys).await?;
+        let live = found.into_iter().filter(|(_, ordinal)| !view.dead.contains(*ordinal));
+        Ok::<_, Error>(live.map(|(_, ordinal)| RowRef { in_l0: false, place, ordinal }).collect::<Vec<_>>())
     };
-    let segments = (0..).zip(&snapshot.segments).map(look_up);
-    stream::iter(segments).buffered(CONCURRENT_SEGMENTS).try_concat().await
+    let segments = (0..).zip(snapshot.segments.iter().cloned());
+    stream::iter(segments).map(look_up).buffered(CONCURRENT_SEGMENTS).try_concat().await
 }
 
 /// Some of `len` rows as a set.
