@@ -140,6 +140,9 @@ impl Draft {
     /// a quarter more have come.
     fn is_crowded(&self, bucket: usize, added: usize) -> bool {
         let runs = &self.buckets[bucket].runs;
+        if !runs.iter().all(|&(place, _)| self.view(place).reader.can_rewrite()) {
+            return false; // it would lose what this program does not understand
+        }
         let stored: usize = runs.iter().map(|&run| self.live_in(run) as usize).sum();
         let settled = runs.first().map_or(0, |&run| self.live_in(run) as usize);
         let grown = settled <= 2 * BUCKET_ROWS || 4 * (stored + added) > 5 * settled;

@@ -68,6 +68,9 @@ async fn open_segment(
     let path = paths::segment_path(manifest.collection, entry.id);
     let footer = FooterRef { offset: entry.footer_offset, length: entry.footer_length, crc: entry.footer_crc };
     let reader = SegmentReader::open(parts.store.clone(), path.clone(), Some(footer), parts.cache.clone()).await?;
+    if !reader.can_rewrite() {
+        tracing::warn!("{path} has features of a newer drift: its buckets are read but not rewritten, upgrade");
+    }
     let dead = match &entry.tombstones {
         Some(stored) => {
             let bytes = stored.blob.read(&parts.store).await?;

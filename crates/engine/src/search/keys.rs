@@ -68,3 +68,84 @@ fn set_of(len: usize, rows: impl Iterator<Item = u32>) -> BooleanBuffer {
     rows.for_each(|row| bits.set_bit(row as usize, true));
     bits.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{FixedSizeListArray, Float32Array, Int64Array, RecordBatch, cast::AsArray, types::Int64Type};
+    use arrow_schema::{DataType, Field, Schema};
+
+    use super::*;
+    use crate::{Collection, CollectionSpec, Database, ScanRequest, Settings};
+
+    #[derive(Debug)]
+    struct KeyIs([VectorId; 1]);
+
+    impl RowPredicate for KeyIs {
+        fn columns(&self) -> &[usize] {
+            &[0]
+        }
+
+        fn eval(&self, batch: &RecordBatch) -> Result<BooleanBuffer> {
+            let ids = batch.column(0).as_primitive::<Int64Type>();
+            Ok(ids.values().iter().map(|id| VectorId::from_i64(*id) == self.0[0]).collect())
+        }
+
+        fn keys(&self) -> Option<&[VectorId]> {
+            Some(&self.0)
+        }
+    }
+
+    async fn insert(collection: &Collection, ids: impl Iterator<Item = i64>) {
+        let ids: Int64Array = ids.collect();
+        let values = Float32Array::from_iter_values(ids.values().iter().flat_map(|id| [*id as f32, 1.0]));
+        let item = Arc::new(Field::new("item", DataType::Float32, true));
+        let vectors = FixedSizeListArray::new(item, 2, Arc::new(values), None);
+        let batch = RecordBatch::try_from_iter([("id", Arc::new(ids) as _), ("v", Arc::new(vectors) as _)]);
+        collection.insert(batch.unwrap()).await.unwrap();
+    }
+
+    async fn count(collection: &Collection, key: i64) -> usize {
+        let filter = Arc::new(KeyIs([VectorId::from_i64(key)]));
+        let request = ScanRequest { filter: Some(filter), ..ScanRequest::default() };
+        let batches: Vec<RecordBatch> = collection.scan(request).try_collect().await.unwrap();
+        batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Range reads of each segment so far.
+    fn reads(collection: &Collection) -> Vec<u64> {
+        let snapshot = collection.shared.snapshot.load();
+        snapshot.segments.iter().map(|view| view.reader.reads()).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_look_up_reads_only_the_segments_that_may_hold_the_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path().to_str().unwrap(), Settings::default()).await.unwrap();
+        let item = Arc::new(Field::new("item", DataType::Float32, true));
+        let schema = Schema::new(vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("v", DataType::FixedSizeList(item, 2), false),
+        ]);
+        let collection = database.create_collection("docs", CollectionSpec::new(Arc::new(schema))).await.unwrap();
+        for part in 0..3 {
+            insert(&collection, (0..300).map(|n| 3 * n + part)).await;
+            collection.flush().await.unwrap();
+        }
+        // The filters come into the cache.
+        assert_eq!(count(&collection, -1).await, 0);
+
+        let snapshot = collection.shared.snapshot.load();
+        assert!(snapshot.segments.len() > 1, "nothing to tell apart");
+        for key in (0..1_000).step_by(7) {
+            let before = reads(&collection);
+            assert_eq!(count(&collection, key).await, usize::from(key < 900));
+            for ((view, before), after) in snapshot.segments.iter().zip(before).zip(reads(&collection)) {
+                let filter = view.reader.key_filter().await.unwrap();
+                let touched = filter.may_hold(VectorId::from_i64(key));
+                assert!(touched || before == after, "key {key}: {} reads too many", after - before);
+            }
+        }
+    }
+}
