@@ -19,17 +19,18 @@ const HEADER: usize = 9;
 pub struct Packed {
     bytes: Bytes,
     len: usize,
-    blocks: Vec<Block>,
+    /// Where in the bytes the differences of each block begin.
+    starts: Vec<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Block {
+struct Block<'a> {
     /// The smallest value.
     base: u64,
-    /// Where its differences begin in the bytes.
-    offset: usize,
     /// Bits of a difference, at most 64.
     width: u32,
+    /// Differences, and what follows them.
+    differences: &'a [u8],
 }
 
 /// Appends the packed form of `values`: 9 bytes per block, then the differences.
@@ -58,22 +59,23 @@ impl Packed {
     /// a checksum has to see to that.
     pub fn parse(bytes: Bytes, len: usize) -> Result<Self, CodecError> {
         let count = len.div_ceil(BLOCK);
-        let headers = count.checked_mul(HEADER).and_then(|headers| bytes.get(..headers));
-        let headers = headers.ok_or(CodecError::Corrupt("they are too few for the headers of their blocks"))?;
-        let mut blocks = Vec::with_capacity(count);
-        let mut offset = headers.len();
-        for (i, &[b0, b1, b2, b3, b4, b5, b6, b7, width]) in headers.as_chunks::<HEADER>().0.iter().enumerate() {
+        let mut start = count.saturating_mul(HEADER);
+        if start > bytes.len() {
+            return Err(CodecError::Corrupt("they are too few for the headers of their blocks"));
+        }
+        let mut starts = Vec::with_capacity(count);
+        for block in 0..count {
+            let (_, width) = header(&bytes, block);
             if width > 64 {
                 return Err(CodecError::Corrupt("a block claims integers of more than 64 bits"));
             }
-            let (base, width) = (u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7]), u32::from(width));
-            blocks.push(Block { base, offset, width });
-            offset += bits::packed_len(block_len(len, i), width);
+            starts.push(start);
+            start += bits::packed_len(block_len(len, block), width);
         }
-        if bytes.len() != offset {
+        if bytes.len() != start {
             return Err(CodecError::Corrupt("their number is not what the widths of the blocks make it"));
         }
-        Ok(Self { bytes, len, blocks })
+        Ok(Self { bytes, len, starts })
     }
 
     /// How many values there are.
@@ -86,9 +88,9 @@ impl Packed {
         self.len == 0
     }
 
-    /// Bytes this takes in memory, packed values and the list of blocks.
+    /// Bytes this takes in memory, packed values and where their blocks begin.
     pub fn bytes_len(&self) -> usize {
-        self.bytes.len() + self.blocks.len() * size_of::<Block>()
+        self.bytes.len() + size_of_val(&self.starts[..])
     }
 
     /// Value `index`.
@@ -97,7 +99,7 @@ impl Packed {
     /// When `index` is not below [`len`](Self::len).
     pub fn get(&self, index: usize) -> u64 {
         assert!(index < self.len, "value {index} of {}", self.len);
-        self.value(self.blocks[index / BLOCK], index % BLOCK)
+        self.block(index / BLOCK).value(index % BLOCK)
     }
 
     /// All values in order.
@@ -108,18 +110,30 @@ impl Packed {
     /// Appends all values to `out`.
     pub fn unpack_into(&self, out: &mut Vec<u64>) {
         out.reserve(self.len);
-        for (i, &block) in self.blocks.iter().enumerate() {
-            out.extend((0..block_len(self.len, i)).map(|j| self.value(block, j)));
+        for i in 0..self.starts.len() {
+            let block = self.block(i);
+            out.extend((0..block_len(self.len, i)).map(|j| block.value(j)));
         }
     }
 
-    /// Value `index` of a block. Forged headers may make base and difference overflow.
-    fn value(&self, block: Block, index: usize) -> u64 {
-        if block.width == 0 {
-            return block.base;
-        }
-        block.base.wrapping_add(bits::get(&self.bytes[block.offset..], block.width, index))
+    fn block(&self, index: usize) -> Block<'_> {
+        let (base, width) = header(&self.bytes, index);
+        Block { base, width, differences: &self.bytes[self.starts[index]..] }
     }
+}
+
+impl Block<'_> {
+    /// Forged headers may make base and difference overflow.
+    fn value(&self, index: usize) -> u64 {
+        let difference = if self.width == 0 { 0 } else { bits::get(self.differences, self.width, index) };
+        self.base.wrapping_add(difference)
+    }
+}
+
+/// Base and width of a block.
+fn header(bytes: &[u8], block: usize) -> (u64, u32) {
+    let [b0, b1, b2, b3, b4, b5, b6, b7, width] = bytes.as_chunks::<HEADER>().0[block];
+    (u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7]), u32::from(width))
 }
 
 /// Values in block `index` of `len` values.

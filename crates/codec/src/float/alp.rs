@@ -2,14 +2,15 @@
 //! decimal fractions as integers, those by frame of reference and bit-packing.
 //!
 //! The paper scales by 10^e * 10^-f in the precision of the data, and needs the pair because there
-//! 10^-e is not exact. Here f32 is scaled in f64, whose 29 further bits absorb that error, so one
-//! exponent does: digits = round(value * 10^e), value = f32(digits * 10^-e).
+//! 10^-e is not exact. Here value = digits / 10^e: powers up to 10^10 are exact in f32, as are digits
+//! below 2^24, and a division is rounded correctly, so the quotient is the f32 nearest to the
+//! decimal, which is what reading its text gave. One exponent does.
 
 use super::{CHUNK, lanes, patches};
 use crate::{CodecError, bits, cursor::Cursor};
 
-const POWERS: [f64; 11] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
-const INVERSES: [f64; 11] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10];
+/// 10^e.
+const POWERS: [f32; 11] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
 
 /// Added to a smaller f64 it rounds that to an integer, which the lowest bits of the sum then hold.
 const ROUND: f64 = (3u64 << 51) as f64;
@@ -17,11 +18,11 @@ const ROUND: f64 = (3u64 << 51) as f64;
 /// Exponent, width, number of exceptions, base.
 const HEAD: usize = 1 + 1 + 2 + 4;
 
-/// Bytes of an exception: value and position.
-const EXCEPTION: usize = 4 + 2;
+/// Bits of an exception, which is the value itself.
+const EXCEPTION: u32 = 32;
 
 /// Values that decide on the exponent, and on whether to try at all.
-const SAMPLE: usize = 32;
+const SAMPLE: usize = 64;
 
 pub(super) fn encode(values: &[f32], limit: usize, out: &mut Vec<u8>) -> bool {
     let Some(exponent) = choose_exponent(values, limit) else { return false };
@@ -30,16 +31,20 @@ pub(super) fn encode(values: &[f32], limit: usize, out: &mut Vec<u8>) -> bool {
     for (digits, &value) in digits.iter_mut().zip(values) {
         *digits = to_digits(value, exponent);
     }
-    let exact = |at: usize| is_exact(values[at], digits[at], exponent);
-    let Some(first) = (0..values.len()).find(|&at| exact(at)) else { return false };
-    let exceptions: Vec<u16> = (0..values.len()).filter(|&at| !exact(at)).map(|at| at as u16).collect();
+    let mut missed = [false; CHUNK];
+    let missed = &mut missed[..values.len()];
+    for ((missed, &digits), &value) in missed.iter_mut().zip(&*digits).zip(values) {
+        *missed = !is_exact(value, digits, exponent);
+    }
+    let Some(first) = missed.iter().position(|missed| !missed) else { return false };
+    let exceptions = patches::find(missed);
     // Exceptions are packed too; this way they widen nothing.
     let filler = digits[first];
     for &at in &exceptions {
         digits[usize::from(at)] = filler;
     }
     let (base, width) = frame(digits);
-    let len = HEAD + bits::packed_len(values.len(), width) + EXCEPTION * exceptions.len();
+    let len = HEAD + bits::packed_len(values.len(), width) + patches::packed_len(exceptions.len(), EXCEPTION);
     if len > limit {
         return false;
     }
@@ -47,7 +52,7 @@ pub(super) fn encode(values: &[f32], limit: usize, out: &mut Vec<u8>) -> bool {
     out.extend_from_slice(&(exceptions.len() as u16).to_le_bytes());
     out.extend_from_slice(&base.to_le_bytes());
     lanes::pack(digits, base, width, out);
-    patches::write(&exceptions, |at| values[at].to_le_bytes(), out);
+    patches::write(&exceptions, EXCEPTION, |at| values[at].to_bits(), out);
     true
 }
 
@@ -61,10 +66,13 @@ pub(super) fn decode(bytes: &[u8], out: &mut [f32]) -> Result<(), CodecError> {
     let mut digits = [0; CHUNK];
     let digits = &mut digits[..out.len()];
     lanes::unpack(&mut from, base, width, digits)?;
-    for (value, &digits) in out.iter_mut().zip(&*digits) {
-        *value = from_digits(digits, exponent);
+    // Integers, of which pixels are the most common, need no division.
+    if exponent == 0 {
+        out.iter_mut().zip(&*digits).for_each(|(value, &digits)| *value = digits as i32 as f32);
+    } else {
+        out.iter_mut().zip(&*digits).for_each(|(value, &digits)| *value = from_digits(digits, exponent));
     }
-    patches::read(&mut from, exceptions, out.len(), |at, value| out[at] = f32::from_le_bytes(value))?;
+    patches::read(&mut from, exceptions, EXCEPTION, out.len(), |at, bits| out[at] = f32::from_bits(bits))?;
     from.finish()
 }
 
@@ -93,7 +101,7 @@ fn sample_bits(sample: &[f32], exponent: usize) -> usize {
         }
     }
     let width = if exceptions < sample.len() { bits::width_of(u64::from(max.wrapping_sub(min) as u32)) } else { 0 };
-    sample.len() * width as usize + 8 * EXCEPTION * exceptions
+    sample.len() * width as usize + patches::width(EXCEPTION) * exceptions
 }
 
 /// The smallest of the digits, which are signed, and the bits that the differences from it need.
@@ -105,12 +113,12 @@ fn frame(digits: &[u32]) -> (u32, u32) {
 
 /// round(value * 10^exponent) as an i32; anything where that is none.
 fn to_digits(value: f32, exponent: usize) -> u32 {
-    (f64::from(value) * POWERS[exponent] + ROUND).to_bits() as u32
+    (f64::from(value) * f64::from(POWERS[exponent]) + ROUND).to_bits() as u32
 }
 
 /// What [`to_digits`] came from, if it was exact.
 fn from_digits(digits: u32, exponent: usize) -> f32 {
-    (f64::from(digits as i32) * INVERSES[exponent]) as f32
+    digits as i32 as f32 / POWERS[exponent]
 }
 
 fn is_exact(value: f32, digits: u32, exponent: usize) -> bool {

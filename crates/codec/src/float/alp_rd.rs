@@ -1,8 +1,11 @@
-//! ALP_RD, "real doubles" (ALP paper, section 3.4), for f32: the leading bits (sign, exponent,
-//! some of the fraction) take few patterns and go through a dictionary; the others stay as they are.
+//! ALP_RD ("real doubles", of the same paper as ALP), for f32: the leading bits (sign, exponent, some
+//! of the fraction) take few patterns and go through a dictionary; the others stay as they are.
 
 use super::{CHUNK, lanes, patches};
 use crate::{CodecError, bits, cursor::Cursor};
+
+/// Leading bits, at least: fewer cannot save a tenth.
+const MIN_LEFT: u32 = 4;
 
 /// Leading bits, at most.
 const MAX_LEFT: u32 = 16;
@@ -13,9 +16,6 @@ const MAX_PATTERNS: usize = 8;
 /// Bits of the right part, patterns, number of exceptions.
 const HEAD: usize = 1 + 1 + 2;
 
-/// Bytes of an exception: leading bits and position.
-const EXCEPTION: usize = 2 + 2;
-
 /// Values that decide where to cut, and on the dictionary.
 const SAMPLE: usize = 256;
 
@@ -24,9 +24,6 @@ struct Split {
     right: u32,
     patterns: Vec<u16>,
 }
-
-/// A leading part, and how often it occurs.
-type Count = (u16, usize);
 
 pub(super) fn encode(values: &[f32], limit: usize, out: &mut Vec<u8>) -> bool {
     let Some(Split { right, patterns }) = choose_split(values, limit) else { return false };
@@ -42,7 +39,8 @@ pub(super) fn encode(values: &[f32], limit: usize, out: &mut Vec<u8>) -> bool {
     let exceptions = look_up(lefts, &patterns, codes);
     let code_width = bits::width_of(patterns.len() as u64 - 1);
     let packed = bits::packed_len(values.len(), code_width) + bits::packed_len(values.len(), right);
-    if HEAD + 2 * patterns.len() + packed + EXCEPTION * exceptions.len() > limit {
+    let left = u32::BITS - right;
+    if HEAD + 2 * patterns.len() + packed + patches::packed_len(exceptions.len(), left) > limit {
         return false;
     }
     out.extend_from_slice(&[right as u8, patterns.len() as u8]);
@@ -50,7 +48,7 @@ pub(super) fn encode(values: &[f32], limit: usize, out: &mut Vec<u8>) -> bool {
     out.extend(patterns.iter().flat_map(|pattern| pattern.to_le_bytes()));
     lanes::pack(codes, 0, code_width, out);
     lanes::pack(rights, 0, right, out);
-    patches::write(&exceptions, |at| lefts[at].to_le_bytes(), out);
+    patches::write(&exceptions, left, |at| u32::from(lefts[at]), out);
     true
 }
 
@@ -63,10 +61,9 @@ pub(super) fn decode(bytes: &[u8], out: &mut [f32]) -> Result<(), CodecError> {
     if !(1..=MAX_PATTERNS).contains(&patterns) {
         return Err(CodecError::Corrupt("a dictionary of none or more than 8 patterns"));
     }
-    let left_bits = |bytes| u32::from(u16::from_le_bytes(bytes)) << right;
     let mut dictionary = [0; MAX_PATTERNS];
     for (pattern, &bytes) in dictionary.iter_mut().zip(from.take(2 * patterns)?.as_chunks().0) {
-        *pattern = left_bits(bytes);
+        *pattern = u32::from(u16::from_le_bytes(bytes)) << right;
     }
     let mut codes = [0; CHUNK];
     let mut rights = [0; CHUNK];
@@ -77,76 +74,75 @@ pub(super) fn decode(bytes: &[u8], out: &mut [f32]) -> Result<(), CodecError> {
         // A code has at most three bits: the remainder only tells the compiler.
         *value = f32::from_bits(dictionary[code as usize % MAX_PATTERNS] | rest);
     }
-    patches::read(&mut from, exceptions, out.len(), |at, left| out[at] = f32::from_bits(left_bits(left) | rights[at]))?;
+    let patch = |at, left| out[at] = f32::from_bits(left << right | rights[at]);
+    patches::read(&mut from, exceptions, u32::BITS - right, rights.len(), patch)?;
     from.finish()
 }
 
 /// Gives each leading part its code, and returns the positions of those that have none.
 fn look_up(lefts: &[u16], patterns: &[u16], codes: &mut [u32]) -> Vec<u16> {
-    const NONE: u32 = MAX_PATTERNS as u32;
-    codes.fill(NONE);
+    const NONE: u16 = MAX_PATTERNS as u16;
+    let mut found = [NONE; CHUNK];
+    let found = &mut found[..lefts.len()];
     // One pass per pattern and no branch: this the compiler turns into vectors.
     for (code, &pattern) in patterns.iter().enumerate() {
-        for (slot, &left) in codes.iter_mut().zip(lefts) {
-            *slot = if left == pattern { code as u32 } else { *slot };
+        for (found, &left) in found.iter_mut().zip(lefts) {
+            *found = if left == pattern { code as u16 } else { *found };
         }
     }
-    let exceptions: Vec<u16> = (0..codes.len()).filter(|&at| codes[at] == NONE).map(|at| at as u16).collect();
-    for &at in &exceptions {
-        codes[usize::from(at)] = 0;
+    let mut missed = [false; CHUNK];
+    for ((code, missed), &found) in codes.iter_mut().zip(&mut missed).zip(&*found) {
+        *code = u32::from(found % NONE);
+        *missed = found == NONE;
     }
-    exceptions
+    patches::find(&missed[..lefts.len()])
 }
 
 /// The cut under which a sample becomes smallest; none where even that misses the limit.
 fn choose_split(values: &[f32], limit: usize) -> Option<Split> {
-    let mut counts = count_leading(values);
-    let taken: usize = counts.iter().map(|(_, count)| count).sum();
+    if bits::packed_len(values.len(), u32::BITS - MAX_LEFT) > limit {
+        return None;
+    }
+    let leading = sample_leading(values);
     let mut best: Option<(usize, Split)> = None;
-    for left in (1..=MAX_LEFT).rev() {
-        let right = u32::BITS - left;
-        let frequent = most_frequent(&counts);
+    for left in MIN_LEFT..=MAX_LEFT {
+        let frequent = most_frequent(&leading, left);
         let covered: usize = frequent.iter().map(|(_, count)| count).sum();
-        let code_width = bits::width_of(frequent.len() as u64 - 1);
-        let cost = taken * (right + code_width) as usize + (taken - covered) * 8 * EXCEPTION;
-        if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+        let exceptions = (leading.len() - covered) * patches::width(left);
+        let least = best.as_ref().map_or(usize::MAX, |(least, _)| *least);
+        // Longer patterns are rarer: from here on exceptions only become more.
+        if leading.len() * (u32::BITS - MAX_LEFT) as usize + exceptions >= least {
+            break;
+        }
+        let right = u32::BITS - left;
+        let cost = leading.len() * (right + bits::width_of(frequent.len() as u64 - 1)) as usize + exceptions;
+        if cost < least {
             best = Some((cost, Split { right, patterns: frequent.iter().map(|(pattern, _)| *pattern).collect() }));
         }
-        drop_last_bit(&mut counts);
     }
-    best.filter(|(bits, _)| bits * values.len() <= 8 * limit * taken).map(|(_, split)| split)
+    best.filter(|(bits, _)| bits * values.len() <= 8 * limit * leading.len()).map(|(_, split)| split)
 }
 
-/// The leading 16 bits of a sample, in rising order, each once, with their number.
-fn count_leading(values: &[f32]) -> Vec<Count> {
+/// The leading 16 bits of some of the values, in rising order.
+fn sample_leading(values: &[f32]) -> Vec<u16> {
     // An odd stride, so that the sample does not see one column of a matrix only.
     let stride = (values.len() / SAMPLE) | 1;
     let sampled = values.iter().step_by(stride).take(SAMPLE);
     let mut leading: Vec<u16> = sampled.map(|value| (value.to_bits() >> (u32::BITS - MAX_LEFT)) as u16).collect();
     leading.sort_unstable();
-    leading.chunk_by(|a, b| a == b).map(|equal| (equal[0], equal.len())).collect()
+    leading
 }
 
-/// Cuts one bit off the patterns, and adds the counts of those that become equal.
-fn drop_last_bit(counts: &mut Vec<Count>) {
-    for (pattern, _) in counts.iter_mut() {
-        *pattern >>= 1;
+/// The most frequent of the patterns that the first `left` bits of `leading` make, as many as a
+/// dictionary holds and the most frequent first, with their number.
+fn most_frequent(leading: &[u16], left: u32) -> Vec<(u16, usize)> {
+    let mut top: Vec<(u16, usize)> = Vec::with_capacity(MAX_PATTERNS + 1);
+    let cut = |leading: u16| leading >> (MAX_LEFT - left);
+    for equal in leading.chunk_by(|&a, &b| cut(a) == cut(b)) {
+        if top.len() < MAX_PATTERNS || top[MAX_PATTERNS - 1].1 < equal.len() {
+            top.insert(top.partition_point(|&(_, count)| count >= equal.len()), (cut(equal[0]), equal.len()));
+            top.truncate(MAX_PATTERNS);
+        }
     }
-    counts.dedup_by(|next, kept| {
-        let equal = next.0 == kept.0;
-        kept.1 += if equal { next.1 } else { 0 };
-        equal
-    });
-}
-
-/// As many patterns as a dictionary holds, the most frequent first.
-fn most_frequent(counts: &[Count]) -> Vec<Count> {
-    let mut counts = counts.to_vec();
-    let frequent_first = |&(pattern, count): &Count| (std::cmp::Reverse(count), pattern);
-    if counts.len() > MAX_PATTERNS {
-        counts.select_nth_unstable_by_key(MAX_PATTERNS, frequent_first);
-        counts.truncate(MAX_PATTERNS);
-    }
-    counts.sort_unstable_by_key(frequent_first);
-    counts
+    top
 }

@@ -1,8 +1,12 @@
 //! The codecs that need no parameters: RAW, CONST, F16 and BF16.
 
-use half::f16;
+use half::{f16, slice::HalfFloatSliceExt};
 
+use super::CHUNK;
 use crate::CodecError;
+
+/// Values converted to half precision at once: enough for SIMD, few where the first do not fit.
+const HALVES: usize = 64;
 
 const LENGTH: CodecError = CodecError::Corrupt("their number is not that of the values");
 
@@ -49,19 +53,32 @@ pub(super) fn decode_bf16(bytes: &[u8], out: &mut [f32]) -> Result<(), CodecErro
 }
 
 pub(super) fn encode_f16(values: &[f32], limit: usize, out: &mut Vec<u8>) -> bool {
-    let exact = |value: &f32| f16::from_f32(*value).to_f32().to_bits() == value.to_bits();
-    let fits = 2 * values.len() <= limit && values.iter().all(exact);
+    let mut halves = [f16::ZERO; CHUNK];
+    let halves = &mut halves[..values.len()];
+    let fits = 2 * values.len() <= limit && halves.chunks_mut(HALVES).zip(values.chunks(HALVES)).all(narrow);
     if fits {
-        out.extend(values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()));
+        out.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
     }
     fits
 }
 
+/// Converts values to half precision, and back to see whether it holds them.
+fn narrow((halves, values): (&mut [f16], &[f32])) -> bool {
+    let mut back = [0.0; HALVES];
+    let back = &mut back[..values.len()];
+    halves.convert_from_f32_slice(values);
+    halves.convert_to_f32_slice(back);
+    back.iter().zip(values).all(|(back, value)| back.to_bits() == value.to_bits())
+}
+
 pub(super) fn decode_f16(bytes: &[u8], out: &mut [f32]) -> Result<(), CodecError> {
     let units = units(bytes, out.len())?;
-    for (value, &bytes) in out.iter_mut().zip(units) {
-        *value = f16::from_le_bytes(bytes).to_f32();
+    let mut halves = [f16::ZERO; CHUNK];
+    let halves = &mut halves[..units.len()];
+    for (half, &bytes) in halves.iter_mut().zip(units) {
+        *half = f16::from_le_bytes(bytes);
     }
+    halves.convert_to_f32_slice(out);
     Ok(())
 }
 

@@ -93,4 +93,21 @@ mod tests {
             }
         }
     }
+
+    /// The layout is on disk: it must stay what `docs/format/codecs.md` says, whatever the crate does.
+    #[test]
+    fn full_chunks_are_laid_out_as_documented() {
+        let mut rng = fastrand::Rng::with_seed(3);
+        for width in [1, 3, 16, 27, 32] {
+            let values: Vec<u32> = (0..CHUNK).map(|_| rng.u32(..) >> (32 - width)).collect();
+            let mut bytes = Vec::new();
+            pack(&values, 0, width, &mut bytes);
+            let bit = |lane: usize, at: usize| bytes[4 * (at / 32 * 32 + lane) + at % 32 / 8] >> (at % 8) & 1;
+            for (row, lane) in (0..32).flat_map(|row| (0..32).map(move |lane| (row, lane))) {
+                let index = [0, 4, 2, 6, 1, 5, 3, 7][row / 8] * 16 + row % 8 * 128 + lane;
+                let bits = (0..width as usize).map(|i| u32::from(bit(lane, row * width as usize + i)) << i);
+                assert_eq!(bits.sum::<u32>(), values[index], "value {index} of {width} bits");
+            }
+        }
+    }
 }

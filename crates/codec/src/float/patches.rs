@@ -1,29 +1,57 @@
-//! The values of a chunk that its codec cannot express, and their positions.
+//! Exceptions: the values of a chunk that its codec cannot express, and their positions.
 
-use crate::{CodecError, cursor::Cursor};
+use super::CHUNK;
+use crate::{CodecError, bits, cursor::Cursor};
 
-/// Appends first the values, each as `N` bytes, then the positions.
-pub(super) fn write<const N: usize>(positions: &[u16], value: impl FnMut(usize) -> [u8; N], out: &mut Vec<u8>) {
-    out.extend(positions.iter().map(|&at| usize::from(at)).flat_map(value));
-    out.extend(positions.iter().flat_map(|at| at.to_le_bytes()));
+/// Bits of a position.
+const POSITION: u32 = (CHUNK - 1).ilog2() + 1;
+
+/// Bits of an exception of `width` bits, with its position.
+pub(super) fn width(width: u32) -> usize {
+    (width + POSITION) as usize
 }
 
-/// Calls `patch` with the position, below `len`, and the bytes of each of `count` values.
-pub(super) fn read<const N: usize>(
+/// Bytes that so many exceptions of `width` bits take.
+pub(super) fn packed_len(count: usize, width: u32) -> usize {
+    bits::packed_len(count, width) + bits::packed_len(count, POSITION)
+}
+
+/// The positions of what a codec has missed.
+pub(super) fn find(missed: &[bool]) -> Vec<u16> {
+    let mut found = vec![0; missed.len()];
+    let mut count = 0;
+    // Written always and kept sometimes: without a branch that nobody can predict.
+    for (at, &missed) in missed.iter().enumerate() {
+        found[count] = at as u16;
+        count += usize::from(missed);
+    }
+    found.truncate(count);
+    found
+}
+
+/// Appends first the values, below 2^`width`, then the positions.
+pub(super) fn write(positions: &[u16], width: u32, value: impl Fn(usize) -> u32, out: &mut Vec<u8>) {
+    bits::pack(positions.iter().map(|&at| u64::from(value(usize::from(at)))), width, out);
+    bits::pack(positions.iter().map(|&at| u64::from(at)), POSITION, out);
+}
+
+/// Calls `patch` with position, below `len`, and value of each of `count` exceptions.
+pub(super) fn read(
     from: &mut Cursor<'_>,
     count: u16,
+    width: u32,
     len: usize,
-    mut patch: impl FnMut(usize, [u8; N]),
+    mut patch: impl FnMut(usize, u32),
 ) -> Result<(), CodecError> {
     let count = usize::from(count);
-    let values = from.take(count * N)?.as_chunks().0;
-    let positions = from.take(count * size_of::<u16>())?.as_chunks().0;
-    for (&position, &value) in positions.iter().zip(values) {
-        let at = usize::from(u16::from_le_bytes(position));
+    let values = from.take(bits::packed_len(count, width))?;
+    let positions = from.take(bits::packed_len(count, POSITION))?;
+    for i in 0..count {
+        let at = bits::get(positions, POSITION, i) as usize;
         if at >= len {
             return Err(CodecError::Corrupt("an exception lies beyond the chunk"));
         }
-        patch(at, value);
+        patch(at, bits::get(values, width, i) as u32);
     }
     Ok(())
 }
