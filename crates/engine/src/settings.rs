@@ -39,6 +39,9 @@ pub struct Settings {
     pub bulk_bytes_max: usize,
     /// Bytes of segment parts kept in memory.
     pub cache_bytes: u64,
+    /// Segments are read past the page cache where the file system can: what was read is in the cache
+    /// of `cache_bytes`.
+    pub direct_io: bool,
     /// Recall of a search that does not ask for one.
     pub target_recall: f32,
     /// Seed of all randomness, so that a run can be repeated.
@@ -57,6 +60,7 @@ impl Default for Settings {
             bulk_rows_min: 16_384,
             bulk_bytes_max: 256 << 20,
             cache_bytes: 4 << 30,
+            direct_io: true,
             target_recall: 0.95,
             seed: 0x5eed,
         }

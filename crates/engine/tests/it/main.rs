@@ -3,6 +3,7 @@
 mod bad_input;
 mod bulk;
 mod fixture;
+mod larger_than_memory;
 mod model;
 mod recall;
 mod restart;
