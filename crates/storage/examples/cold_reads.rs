@@ -63,7 +63,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let bytes: Vec<u8> = (0..CHUNK / 8).flat_map(|i| ((i * 31 + part) as u64).to_le_bytes()).collect();
         direct.publish(&name(part), bytes).await?;
     }
-    println!("bytes,readers,direct MB/s,buffered MB/s,ratio,direct p50 us,buffered p50 us,direct CPU us,buffered CPU us,CPU ratio");
+    println!(
+        "bytes,readers,direct MB/s,buffered MB/s,ratio,direct p50 us,buffered p50 us,direct CPU us,buffered CPU us,CPU ratio"
+    );
     for bytes in [4 << 10, 64 << 10, 256 << 10] {
         for readers in [1, 4, 16] {
             let [mut past, mut through] = [Figures::default(), Figures::default()];

@@ -10,7 +10,7 @@ use crate::page::PAGE;
 const _: () = assert!(size_of::<Page>() == PAGE && align_of::<Page>() == PAGE);
 
 /// The compiler sees to the alignment, so there is nothing unsafe here. The zeros that a fresh page
-/// starts with cost a tenth of a read or less.
+/// starts with cost less than a tenth of the time to read it.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C, align(4096))]
 struct Page([u8; PAGE]);

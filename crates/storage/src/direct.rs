@@ -1,8 +1,10 @@
 //! Reads of ranges past the page cache.
 //!
 //! What is read in ranges are segments, whose parts are kept by our own cache: a second copy in the
-//! page cache would cost its memory and half of the read's CPU time. Whatever is read whole (the
-//! manifest and its like) stays buffered.
+//! page cache would cost its memory and the CPU time to copy it from there (`docs/benchmarks.md`, "Cold
+//! reads of a local file"). Whatever is read whole (the manifest and its like) stays buffered.
+//!
+//! The threads that read are tokio's for blocking work: a disk gains from many reads at once.
 
 use std::{
     fs::File,
