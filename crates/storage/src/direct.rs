@@ -162,7 +162,11 @@ mod tests {
                 reads.borrow_mut().push(direct.get());
                 if direct.get() { Err(errno.into()) } else { file(&content, PAGE)(buffer, offset) }
             };
-            let read = turned.read_by(10..PAGE as u64 + 10, read_at, || Ok(direct.set(false))).unwrap();
+            let turn_buffered = || {
+                direct.set(false);
+                Ok(())
+            };
+            let read = turned.read_by(10..PAGE as u64 + 10, read_at, turn_buffered).unwrap();
             assert_eq!(read, content[10..PAGE + 10]);
             assert_eq!((turned.is_on(), reads.into_inner()), (false, vec![true, false, false]));
         }

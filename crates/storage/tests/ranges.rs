@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 /// Some bytes of which no two pages are alike.
 fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|i| (i ^ i / PAGE * 7) as u8).collect()
+    (0..length).map(|i| (i ^ (i / PAGE * 7)) as u8).collect()
 }
 
 fn range(length: usize, a: Index, b: Index) -> Range<usize> {
@@ -28,7 +28,7 @@ fn ranges_are_exact(place: &Path, direct_io: bool) {
     let files = AtomicU32::new(0);
     let lengths = prop_oneof![1usize..2 * PAGE, Just(PAGE), Just(8 * PAGE), 1usize..80 * PAGE];
     let ranges = prop::collection::vec(any::<(Index, Index)>(), 1..24);
-    proptest!(ProptestConfig::with_cases(48), |(length in lengths, ranges in ranges)| {
+    proptest!(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() }, |(length in lengths, ranges in ranges)| {
         let bytes = content(length);
         let path = format!("f/{}", files.fetch_add(1, Relaxed));
         runtime.block_on(store.publish(&path, bytes.clone())).unwrap();
