@@ -42,6 +42,9 @@ pub struct Settings {
     pub maintenance_bytes_per_s: u64,
     /// Bytes of segment parts kept in memory.
     pub cache_bytes: u64,
+    /// Segments are read past the page cache where the file system can: what was read is in the cache
+    /// of `cache_bytes`.
+    pub direct_io: bool,
     /// Recall of a search that does not ask for one.
     pub target_recall: f32,
     /// Seed of all randomness, so that a run can be repeated.
@@ -61,6 +64,7 @@ impl Default for Settings {
             bulk_bytes_max: 256 << 20,
             maintenance_bytes_per_s: 32 << 20,
             cache_bytes: 4 << 30,
+            direct_io: true,
             target_recall: 0.95,
             seed: 0x5eed,
         }

@@ -4,6 +4,7 @@ mod bad_input;
 mod bulk;
 mod compaction;
 mod fixture;
+mod larger_than_memory;
 mod model;
 mod recall;
 mod restart;
