@@ -50,6 +50,7 @@ mod payload;
 mod reader;
 mod superblock;
 mod trailer;
+mod verify;
 mod version;
 mod write;
 
@@ -64,4 +65,5 @@ pub use input::{RunInput, SegmentInput};
 pub use meta::SegmentMeta;
 pub use parts::{Part, PartCache};
 pub use reader::SegmentReader;
+pub use verify::verify;
 pub use write::{Encoded, write};

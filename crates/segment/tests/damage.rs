@@ -118,3 +118,45 @@ async fn a_footer_that_is_nowhere_is_refused() {
         says_what_to_do(&read_all(&store, Some(wrong)).await.unwrap_err());
     }
 }
+
+#[tokio::test]
+async fn verify_misses_nothing_that_a_reader_would_meet() {
+    let Encoded { bytes, footer } = small();
+    let whole = Encoded { bytes: bytes.clone(), footer };
+    drift_segment::verify(&whole).unwrap();
+    let store = Store::open("memory://").await.unwrap();
+    store.publish(PATH, bytes.clone()).await.unwrap();
+    let content = read_all(&store, None).await.unwrap();
+
+    for at in (0..bytes.len()).step_by(11) {
+        let mut damaged = bytes.to_vec();
+        damaged[at] ^= 0x40;
+        let found = drift_segment::verify(&Encoded { bytes: damaged.clone().into(), footer });
+        if found.is_err() {
+            continue;
+        }
+        replace(&store, damaged).await;
+        for footer in [None, Some(footer)] {
+            assert_eq!(read_all(&store, footer).await.unwrap(), content, "byte {at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_said_not_only_the_first() {
+    let Encoded { bytes, footer } = small();
+    let store = Store::open("memory://").await.unwrap();
+    store.publish(PATH, bytes.clone()).await.unwrap();
+    let reader =
+        SegmentReader::open(store.clone(), PATH.into(), Some(footer), Arc::new(PartCache::new(0))).await.unwrap();
+    assert!(reader.verify().await.is_empty());
+
+    let mut damaged = bytes.to_vec();
+    let parts = [9, reader.runs()[1].hot.offset as usize, reader.runs()[2].cold.offset as usize];
+    parts.iter().for_each(|&at| damaged[at] ^= 1);
+    damaged.truncate(damaged.len() - 1);
+    replace(&store, damaged).await;
+    let wrong = reader.verify().await;
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    wrong.iter().for_each(says_what_to_do);
+}
