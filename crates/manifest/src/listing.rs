@@ -11,13 +11,14 @@ pub(crate) struct Listing {
     pub versions: BTreeSet<u64>,
     /// The highest counts: versions below it do not.
     pub boundaries: BTreeSet<u64>,
+    extension: &'static str,
 }
 
 impl Listing {
     /// Sorts the names of a directory's objects; whatever else lies there is no version.
-    pub fn new(names: &[String], extension: &str) -> Self {
+    pub fn new(names: &[String], extension: &'static str) -> Self {
         let ids = |extension: &str| names.iter().filter_map(|name| parse(name, extension)).collect();
-        Self { versions: ids(extension), boundaries: ids(BOUNDARY) }
+        Self { versions: ids(extension), boundaries: ids(BOUNDARY), extension }
     }
 
     /// The lowest number that counts.
@@ -40,7 +41,8 @@ impl Listing {
             return Ok(());
         };
         let last = self.versions.range(first..).next().map_or(*counting.end(), |id| id - 1);
-        Err(Error::corrupt(dir, 0, format!("the versions {first} to {last} are missing")))
+        let path = format!("{dir}/{}", object_name(first, self.extension));
+        Err(Error::corrupt(&path, 0, format!("the versions {first} to {last} are missing")))
     }
 }
 

@@ -4,6 +4,8 @@ mod bad_input;
 mod bulk;
 mod compaction;
 mod fixture;
+mod interrupted;
 mod model;
+mod outside;
 mod recall;
 mod restart;
