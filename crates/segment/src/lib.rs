@@ -55,7 +55,7 @@ mod version;
 mod write;
 
 pub use cold::ExactRun;
-pub use describe::{Description, SectionSize};
+pub use describe::{Description, RunSize, SectionSize};
 pub use directory::{Place, RunEntry};
 pub use error::{Error, Result};
 pub use footer::FooterRef;
