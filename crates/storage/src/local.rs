@@ -109,6 +109,15 @@ impl Local {
         }
     }
 
+    /// Removes `dir` and the directories below it that are empty. Who creates something in them at the
+    /// same moment may be told that they are missing.
+    pub(crate) fn remove_empty_dirs(&self, dir: &str) -> Result<()> {
+        let full = self.root.join(dir);
+        // First forgotten, so that whoever comes later makes them again.
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| !known.starts_with(&full));
+        remove_if_empty(&full).map_err(|e| io_error(&full, e))
+    }
+
     pub(crate) fn list(&self, dir: &str) -> Result<Vec<String>> {
         let full = self.root.join(dir);
         let entries = match fs::read_dir(&full) {
@@ -190,6 +199,23 @@ fn make_dir(dir: &Path) -> Result<()> {
     }
 }
 
+fn remove_if_empty(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_if_empty(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(dir) {
+        Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => Err(e),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a new file down to the disk.
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create_new(path)?;
@@ -221,5 +247,23 @@ mod tests {
         local.sweep().unwrap();
         assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0);
         assert_eq!(local.read("a/b").unwrap(), "whole");
+    }
+
+    #[test]
+    fn empty_directories_go_and_can_be_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let local = Local::open(dir.path()).unwrap();
+        for path in ["c/x/segment/s", "c/x/manifest/m", "c/y/manifest/m"] {
+            local.put_if_absent(path, b"1").unwrap();
+        }
+        local.delete("c/x/segment/s").unwrap();
+        local.remove_empty_dirs("c/x").unwrap();
+        assert!(!dir.path().join("c/x/segment").exists() && dir.path().join("c/x/manifest/m").exists());
+        local.delete("c/x/manifest/m").unwrap();
+        local.remove_empty_dirs("c/x").unwrap();
+        assert!(!dir.path().join("c/x").exists() && dir.path().join("c/y/manifest/m").exists());
+        local.put_if_absent("c/x/segment/s", b"2").unwrap();
+        assert_eq!(local.read("c/x/segment/s").unwrap(), "2");
+        local.remove_empty_dirs("c/never").unwrap();
     }
 }

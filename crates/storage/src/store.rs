@@ -67,6 +67,18 @@ impl Store {
         matches!(&self.0.backend, Backend::Local(local) if local.direct_io().is_on())
     }
 
+    /// Opens the store at `uri` only if it is there: no directory is made. An object store has no
+    /// root that could be missing.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`Error::NotFound`] if the directory does not exist.
+    pub async fn open_existing(uri: &str) -> Result<Self> {
+        match Location::parse(uri)? {
+            Location::Local(root) if !root.is_dir() => Err(Error::NotFound { path: uri.to_owned() }),
+            _ => Self::open(uri).await,
+        }
+    }
+
     /// The URI it was opened with.
     pub fn uri(&self) -> &str {
         &self.0.uri
@@ -170,6 +182,16 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, |local, path| local.delete(path)).await,
             Backend::Remote(remote) => remote.delete(path).await,
+        }
+    }
+
+    /// Removes the directory `dir` and those below it, as far as they hold no object. Only local stores
+    /// have directories.
+    pub async fn remove_empty_dirs(&self, dir: &str) -> Result<()> {
+        validate(dir)?;
+        match &self.0.backend {
+            Backend::Local(local) => on(local, dir, |local, dir| local.remove_empty_dirs(dir)).await,
+            Backend::Remote(_) => Ok(()),
         }
     }
 
