@@ -59,13 +59,12 @@ struct Inner {
 }
 
 impl Database {
-    /// Opens the database at `uri` (a directory, `file://`, `memory://` or `s3://`), which is made
-    /// when there is none. Every write that was acknowledged is in it.
+    /// Opens the database at `uri` (as [`Store::open`] reads it), which is made when there is none. Every write that was acknowledged is in it.
     ///
     /// # Errors
     /// `Unavailable` while another process has it open, `Corrupt` if files are damaged.
     pub async fn open(uri: &str, settings: Settings) -> Result<Self> {
-        let store = Store::open(uri).await?;
+        let store = Store::open(uri).await?.with_direct_io(settings.direct_io);
         let lock = store.lock()?;
         let mut catalog = take_over(&store, &settings).await?;
         for doomed in catalog.doomed.drain(..) {
@@ -109,6 +108,11 @@ impl Database {
     /// How it behaves.
     pub fn settings(&self) -> &Settings {
         &self.0.parts.settings
+    }
+
+    /// Bytes of segment parts in memory: at most `cache_bytes` of the settings.
+    pub fn cached_bytes(&self) -> u64 {
+        self.0.parts.cache.bytes_used()
     }
 
     /// Makes a collection.

@@ -45,6 +45,9 @@ pub struct Settings {
     pub manifests_kept: u64,
     /// Bytes of segment parts kept in memory.
     pub cache_bytes: u64,
+    /// Segments are read past the page cache where the file system can: what was read is in the cache
+    /// of `cache_bytes`.
+    pub direct_io: bool,
     /// Recall of a search that does not ask for one.
     pub target_recall: f32,
     /// Seed of all randomness, so that a run can be repeated.
@@ -65,6 +68,7 @@ impl Default for Settings {
             maintenance_bytes_per_s: 32 << 20,
             manifests_kept: 16,
             cache_bytes: 4 << 30,
+            direct_io: true,
             target_recall: 0.95,
             seed: 0x5eed,
         }

@@ -38,15 +38,20 @@ impl File {
     pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes> {
         self.reads.fetch_add(1, Relaxed);
         match &self.source {
-            Source::Store(store) => Ok(store.read_range(&self.path, range).await?),
+            Source::Store(store) => match store.read_range(&self.path, range.clone()).await {
+                Err(drift_storage::Error::Corrupt { length, .. }) => Err(self.cut_short(range, length)),
+                read => Ok(read?),
+            },
             Source::Memory(bytes) if range.end <= bytes.len() as u64 => {
                 Ok(bytes.slice(range.start as usize..range.end as usize))
             }
-            Source::Memory(bytes) => {
-                let message = format!("bytes {range:?} were asked for, but it has {}", bytes.len());
-                Err(self.flawed(message, bytes.len() as u64))
-            }
+            Source::Memory(bytes) => Err(self.cut_short(range, bytes.len() as u64)),
         }
+    }
+
+    fn cut_short(&self, range: Range<u64>, length: u64) -> Error {
+        let message = format!("it ends there, and bytes {} to {} are missing", range.start.max(length), range.end);
+        self.flawed(message, length)
     }
 
     /// Bytes of the whole file.

@@ -9,7 +9,6 @@ use std::{
     fs::{self, File},
     io::{self, ErrorKind, Write},
     ops::Range,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,12 +16,12 @@ use std::{
 use bytes::Bytes;
 use ulid::Ulid;
 
-use crate::{Error, Put, Result};
+use crate::{Error, Put, Result, direct::DirectIo};
 
 /// Unfinished files live here, so that no listing meets them and one sweep finds them.
 const TMP: &str = ".tmp";
 
-/// Objects kept open for reading.
+/// Objects kept open for reading ranges.
 const OPEN_FILES: usize = 256;
 
 /// A store below a directory. All methods block; paths are validated by the caller.
@@ -31,6 +30,7 @@ pub(crate) struct Local {
     root: PathBuf,
     /// Objects are immutable, so an open file stays true until its object is deleted.
     open: quick_cache::sync::Cache<String, Arc<File>>,
+    direct_io: DirectIo,
     /// Directories known to survive a power loss.
     durable: Mutex<HashSet<PathBuf>>,
 }
@@ -41,31 +41,34 @@ impl Local {
         let root = std::path::absolute(root).map_err(|e| io_error(root, e))?;
         create_dir_durably(&root)?;
         let root = root.canonicalize().map_err(|e| io_error(&root, e))?;
-        Ok(Self { root, open: quick_cache::sync::Cache::new(OPEN_FILES), durable: Mutex::default() })
+        let open = quick_cache::sync::Cache::new(OPEN_FILES);
+        Ok(Self { root, open, direct_io: DirectIo::new(true), durable: Mutex::default() })
     }
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
+    pub(crate) fn direct_io(&self) -> &DirectIo {
+        &self.direct_io
+    }
+
     pub(crate) fn read(&self, path: &str) -> Result<Bytes> {
-        let file = self.file(path)?;
-        let length = self.length_of(path, &file)?;
-        self.read_file(path, &file, 0..length)
+        fs::read(self.root.join(path)).map(Bytes::from).map_err(|e| self.read_error(path, e))
     }
 
     pub(crate) fn read_range(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
         let file = self.file(path)?;
-        let length = self.length_of(path, &file)?;
+        let length = file.metadata().map_err(|e| self.read_error(path, e))?.len();
         // Checked before anything is allocated: the range may come from a corrupt file.
         if range.end > length {
             return Err(Error::Corrupt { path: path.into(), range, length });
         }
-        self.read_file(path, &file, range)
+        self.direct_io.read(&file, range).map_err(|e| self.read_error(path, e))
     }
 
     pub(crate) fn len(&self, path: &str) -> Result<u64> {
-        self.length_of(path, &*self.file(path)?)
+        fs::metadata(self.root.join(path)).map(|file| file.len()).map_err(|e| self.read_error(path, e))
     }
 
     pub(crate) fn exists(&self, path: &str) -> Result<bool> {
@@ -147,22 +150,16 @@ impl Local {
     }
 
     fn file(&self, path: &str) -> Result<Arc<File>> {
-        self.open.get_or_insert_with(path, || match File::open(self.root.join(path)) {
-            Ok(file) => Ok(Arc::new(file)),
-            Err(e) if e.kind() == ErrorKind::NotFound => Err(Error::NotFound { path: path.into() }),
-            Err(e) => Err(io_error(&self.root.join(path), e)),
+        self.open.get_or_insert_with(path, || {
+            self.direct_io.open(&self.root.join(path)).map(Arc::new).map_err(|e| self.read_error(path, e))
         })
     }
 
-    fn length_of(&self, path: &str, file: &File) -> Result<u64> {
-        Ok(file.metadata().map_err(|e| io_error(&self.root.join(path), e))?.len())
-    }
-
-    /// Reads `range`, which lies inside the file.
-    fn read_file(&self, path: &str, file: &File, range: Range<u64>) -> Result<Bytes> {
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        file.read_exact_at(&mut bytes, range.start).map_err(|e| io_error(&self.root.join(path), e))?;
-        Ok(bytes.into())
+    fn read_error(&self, path: &str, error: io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::NotFound => Error::NotFound { path: path.into() },
+            _ => io_error(&self.root.join(path), error),
+        }
     }
 
     /// Makes `dir`, somewhere below the root, and sees to it once that it survives a power loss,

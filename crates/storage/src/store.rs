@@ -37,9 +37,10 @@ enum Backend {
 }
 
 impl Store {
-    /// Opens the store at `uri`: a directory as a plain path or `file:///path` (made if missing),
-    /// `s3://bucket/prefix` (credentials, region and endpoint from the `AWS_*` environment),
-    /// `memory://` (a new private store) or `memory://name` (shared within the process).
+    /// Opens the store at `uri`: a directory as a plain path or `file:///path` (made if missing);
+    /// `s3://bucket/prefix`, `gcs://bucket/prefix` or `azblob://container/prefix` (credentials and
+    /// endpoints from the environment: `docs/object-stores.md`); `memory://` (a new private store) or
+    /// `memory://name` (shared within the process).
     ///
     /// # Errors
     /// [`Error::Invalid`] for another scheme or a malformed URI.
@@ -47,7 +48,7 @@ impl Store {
         let backend = match Location::parse(uri)? {
             Location::Local(root) => Backend::Local(Arc::new(blocking(move || Local::open(&root)).await?)),
             Location::Memory(name) => Backend::Remote(Remote::memory(name.as_deref())?),
-            Location::S3 { bucket, prefix } => Backend::Remote(Remote::s3(&bucket, &prefix)?),
+            Location::Bucket { service, bucket, prefix } => Backend::Remote(Remote::bucket(service, &bucket, &prefix)?),
         };
         Ok(Self(Arc::new(Inner { uri: uri.to_owned(), backend })))
     }
@@ -62,6 +63,20 @@ impl Store {
             Location::Local(root) if !root.is_dir() => Err(Error::NotFound { path: uri.to_owned() }),
             _ => Self::open(uri).await,
         }
+    }
+
+    /// Sets whether [`Self::read_range`] goes past the page cache of a local disk. It does unless told
+    /// otherwise, until a file system refuses it.
+    pub fn with_direct_io(self, on: bool) -> Self {
+        if let Backend::Local(local) = &self.0.backend {
+            local.direct_io().set(on);
+        }
+        self
+    }
+
+    /// Whether [`Self::read_range`] goes past the page cache of a local disk.
+    pub fn direct_io(&self) -> bool {
+        matches!(&self.0.backend, Backend::Local(local) if local.direct_io().is_on())
     }
 
     /// The URI it was opened with.
@@ -102,7 +117,8 @@ impl Store {
         }
     }
 
-    /// Exactly the bytes of `range`.
+    /// Exactly the bytes of `range`. They are a part of whole 4 KiB pages, which stay in memory for
+    /// as long as they do.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if the object ends before `range` does.

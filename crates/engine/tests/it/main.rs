@@ -5,6 +5,7 @@ mod bulk;
 mod compaction;
 mod fixture;
 mod interrupted;
+mod larger_than_memory;
 mod model;
 mod outside;
 mod recall;
