@@ -7,7 +7,7 @@ use drift_manifest::{
     BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Error, Manifest, Numbered, SegmentEntry,
     TombstoneRef,
 };
-use drift_types::{BucketId, CollectionId, Metric, SegmentId, SeqNo, VectorId};
+use drift_types::{BucketId, CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
 use proptest::{collection::vec, prelude::*};
 use ulid::Ulid;
 
@@ -24,6 +24,7 @@ fn schema(dim: Option<u32>, metric: Metric) -> CollectionSchema {
         vector_column: "v".into(),
         dim,
         metric,
+        compression: Compression::Smallest,
     }
 }
 

@@ -23,7 +23,14 @@ impl File {
 
     pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes> {
         self.reads.fetch_add(1, Relaxed);
-        Ok(self.store.read_range(&self.path, range).await?)
+        match self.store.read_range(&self.path, range.clone()).await {
+            Err(drift_storage::Error::Corrupt { length, .. }) => {
+                let message =
+                    format!("it ends there, and bytes {} to {} are missing", range.start.max(length), range.end);
+                Err(self.flawed(message, length))
+            }
+            read => Ok(read?),
+        }
     }
 
     pub(crate) fn path(&self) -> &str {

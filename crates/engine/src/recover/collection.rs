@@ -68,6 +68,9 @@ async fn open_segment(
     let path = paths::segment_path(manifest.collection, entry.id);
     let footer = FooterRef { offset: entry.footer_offset, length: entry.footer_length, crc: entry.footer_crc };
     let reader = SegmentReader::open(parts.store.clone(), path.clone(), Some(footer), parts.cache.clone()).await?;
+    if !reader.can_rewrite() {
+        tracing::warn!("{path} has features of a newer drift: its buckets are read but not rewritten, upgrade");
+    }
     let dead = match &entry.tombstones {
         Some(stored) => {
             let bytes = stored.blob.read(&parts.store).await?;
@@ -82,8 +85,8 @@ async fn open_segment(
     segments.push(view);
     let newest = segments.len() - 1;
     let mut conservation = 0u64;
-    for (row, (&id, &seq)) in block.ids.iter().zip(&block.seqs).enumerate() {
-        let address = RowAddress { place, ordinal: row as u32 };
+    for (ordinal, (id, seq)) in (0..).zip(block.iter()) {
+        let address = RowAddress { place, ordinal };
         if segments[newest].dead.contains(address.ordinal) {
             continue;
         }
