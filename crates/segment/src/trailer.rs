@@ -46,8 +46,8 @@ pub(crate) fn check(trailer: &[u8], footer: FooterRef) -> Result<u64, Flaw> {
     let (mut fields, mut crc) = trailer.split_at(CRC);
     verify(fields, crc.get_u32_le())?;
     let found = FooterRef::take(&mut fields)?;
-    let (major, _minor, length) = (fields.get_u16_le(), fields.get_u16_le(), fields.get_u64_le());
-    version::check(major, fields.get_u64_le())?;
+    let (major, minor, length) = (fields.get_u16_le(), fields.get_u16_le(), fields.get_u64_le());
+    version::check(major, minor, fields.get_u64_le())?;
     let ro_compat = fields.get_u64_le();
     if found != footer || length != footer.file_length() {
         return Err(format!("the trailer names another footer: {found:?}").into());

@@ -20,10 +20,15 @@ pub(crate) fn can_rewrite(ro_compat: u64) -> bool {
     ro_compat & !KNOWN_RO_COMPAT == 0
 }
 
-/// Refuses what this program cannot read. A higher minor version only adds what may be ignored.
-pub(crate) fn check(major: u16, incompat: u64) -> Result<(), Flaw> {
+/// Refuses what this program cannot read. A higher minor version only adds what may be ignored;
+/// lower ones are given up as long as the major version is 0.
+pub(crate) fn check(major: u16, minor: u16, incompat: u64) -> Result<(), Flaw> {
+    let version = format!("it has format version {major}.{minor}");
     if major != MAJOR {
-        return Err(Flaw::Newer(format!("it has format version {major}")));
+        return Err(Flaw::Newer(version));
+    }
+    if minor < MINOR {
+        return Err(Flaw::Older(version));
     }
     let unknown = incompat & !KNOWN_INCOMPAT;
     if unknown != 0 {
