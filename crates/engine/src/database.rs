@@ -18,7 +18,7 @@ use crate::{
     Collection, CollectionSchema, CollectionSpec, Error, ErrorKind, Result, Settings,
     compute::Compute,
     id_map::PlaceId,
-    maintain::{Budget, Janitor},
+    maintain::{self, Budget, Janitor},
     recover,
     write::{CollectionState, Command, Writer, WriterHandle},
 };
@@ -59,15 +59,14 @@ struct Inner {
 }
 
 impl Database {
-    /// Opens the database at `uri` (a directory, `file://`, `memory://` or `s3://`), which is made
-    /// when there is none. Every write that was acknowledged is in it.
+    /// Opens the database at `uri` (as [`Store::open`] reads it), which is made when there is none. Every write that was acknowledged is in it.
     ///
     /// # Errors
     /// `Unavailable` while another process has it open, `Corrupt` if files are damaged.
     pub async fn open(uri: &str, settings: Settings) -> Result<Self> {
-        let store = Store::open(uri).await?;
+        let store = Store::open(uri).await?.with_direct_io(settings.direct_io);
         let lock = store.lock()?;
-        let mut catalog = take_over(&store).await?;
+        let mut catalog = take_over(&store, &settings).await?;
         for doomed in catalog.doomed.drain(..) {
             recover::remove_collection(&store, doomed).await?;
         }
@@ -109,6 +108,11 @@ impl Database {
     /// How it behaves.
     pub fn settings(&self) -> &Settings {
         &self.0.parts.settings
+    }
+
+    /// Bytes of segment parts in memory: at most `cache_bytes` of the settings.
+    pub fn cached_bytes(&self) -> u64 {
+        self.0.parts.cache.bytes_used()
     }
 
     /// Makes a collection.
@@ -201,13 +205,15 @@ impl Database {
     }
 
     async fn commit_catalog(&self, catalog: &mut Catalog, next: Catalog) -> Result<()> {
-        match VersionLog::<Catalog>::catalog(self.0.parts.store.clone()).commit(&next, Some(catalog)).await? {
+        let log = VersionLog::<Catalog>::catalog(self.0.parts.store.clone());
+        match log.commit(&next, Some(catalog)).await? {
             Committed::Committed => *catalog = next,
             Committed::Conflict(_) => {
                 let raced = "another writer changed the catalog: restart this one";
                 return Err(Error::new(ErrorKind::Unavailable, raced));
             }
         }
+        maintain::prune(&log, &self.0.parts.settings).await;
         Ok(())
     }
 }
@@ -222,7 +228,7 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 
 /// Commits a catalog of a higher epoch, which fences every earlier writer; the first one if there
 /// is none.
-async fn take_over(store: &Store) -> Result<Catalog> {
+async fn take_over(store: &Store, settings: &Settings) -> Result<Catalog> {
     let log = VersionLog::<Catalog>::catalog(store.clone());
     let writer = Ulid::new();
     let mut found = log.load_latest().await?;
@@ -232,7 +238,10 @@ async fn take_over(store: &Store) -> Result<Catalog> {
             None => Catalog::first(1, writer),
         };
         match log.commit(&next, found.as_ref()).await? {
-            Committed::Committed => return Ok(next),
+            Committed::Committed => {
+                maintain::prune(&log, settings).await;
+                return Ok(next);
+            }
             Committed::Conflict(theirs) => found = Some(*theirs),
         }
     }

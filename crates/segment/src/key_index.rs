@@ -53,7 +53,12 @@ impl KeyIndex {
         start as u32..end as u32
     }
 
-    /// Where `page`, one of [`Self::pages_of`], lies.
+    /// How many pages there are.
+    pub(crate) fn pages(&self) -> u32 {
+        self.first_keys.len() as u32
+    }
+
+    /// Where `page` lies.
     pub(crate) fn place(&self, page: u32) -> Place {
         let crc = (&self.sums[4 * page as usize..]).get_u32_le();
         Place { offset: self.offset + u64::from(page) * PAGE as u64, length: PAGE as u64, crc }
@@ -82,6 +87,11 @@ impl KeyPage {
     pub fn rows_of(&self, key: VectorId) -> impl Iterator<Item = u32> {
         let start = partition_point(self.keys.len(), |i| self.keys.get(i) < key.0);
         (start..self.keys.len()).take_while(move |i| self.keys.get(*i) == key.0).map(|i| self.ordinals.get(i) as u32)
+    }
+
+    /// All keys with their rows' ordinals.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (VectorId, u32)> {
+        self.keys.iter().map(VectorId).zip(self.ordinals.iter().map(|ordinal| ordinal as u32))
     }
 
     /// Bytes it holds in memory.

@@ -47,7 +47,7 @@ impl Opened {
         Self::open_at(file, place).await
     }
 
-    async fn open_at(file: File, place: FooterRef) -> Result<Self> {
+    pub(crate) async fn open_at(file: File, place: FooterRef) -> Result<Self> {
         let place = place.checked().map_err(|flaw| file.flawed(flaw, place.offset))?;
         let bytes = file.read(place.offset..place.file_length()).await?;
         let file = Arc::new(file);

@@ -82,6 +82,11 @@ impl SegmentReader {
         Description::new(&self.opened)
     }
 
+    /// Reads the whole file, one part at a time, past the cache, and returns what is wrong with it.
+    pub async fn verify(&self) -> Vec<Error> {
+        self.opened.verify().await
+    }
+
     /// Key and sequence number of every row.
     pub async fn ids(&self) -> Result<Arc<IdBlock>> {
         self.part(0, self.opened.read_ids()).await

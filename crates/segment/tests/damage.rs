@@ -189,3 +189,37 @@ async fn a_file_that_may_only_be_read_says_so() {
     assert!(!reader.can_rewrite());
     assert_eq!((found.parts, found.columns), (patient.content.parts, patient.content.columns));
 }
+
+#[tokio::test]
+async fn verify_misses_nothing_that_a_reader_would_meet() {
+    let patient = Patient::new().await;
+    for at in (0..patient.bytes.len()).step_by(41) {
+        let mut damaged = patient.bytes.clone();
+        damaged[at] ^= 0x40;
+        let encoded = Encoded { bytes: damaged.clone().into(), footer: patient.footer };
+        if drift_segment::verify(&encoded).is_ok() {
+            for footer in [None, Some(patient.footer)] {
+                assert!(!patient.notices(damaged.clone(), footer, &format!("byte {at}")).await, "byte {at}");
+            }
+        }
+    }
+    drift_segment::verify(&small(1)).unwrap();
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_said_not_only_the_first() {
+    let Patient { store, bytes, footer, .. } = Patient::new().await;
+    let reader =
+        SegmentReader::open(store.clone(), PATH.into(), Some(footer), Arc::new(PartCache::new(0))).await.unwrap();
+    assert!(reader.verify().await.is_empty());
+
+    let mut damaged = bytes;
+    let parts = [9, reader.runs()[1].hot.offset as usize, reader.runs()[2].cold.offset as usize];
+    parts.iter().for_each(|&at| damaged[at] ^= 1);
+    damaged.truncate(damaged.len() - 1);
+    store.delete(PATH).await.unwrap();
+    store.publish(PATH, damaged).await.unwrap();
+    let wrong = reader.verify().await;
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    wrong.iter().for_each(says_what_to_do);
+}

@@ -280,6 +280,9 @@ async fn a_directory_serves_as_well_and_a_person_is_told_what_is_in_it() {
 
     let description = reader.describe();
     assert_eq!(description.runs_by_rows, [(512, 1), (1024, 2)]);
+    let rows: Vec<u32> = description.largest_runs.iter().map(|run| run.rows).collect();
+    assert!(rows.len() == 3 && rows.is_sorted_by(|a, b| a >= b), "{rows:?}");
+    assert!(description.code_bits > 8.0 && description.exact_bits > 8.0, "{description:?}");
     let text = description.to_string();
     for word in ["HOT", "COLD", "IDS", "IDIX", "BLOM", "PAYL", "DIRECTORY", "4500 in 3 runs", "1024..2048"] {
         assert!(text.contains(word), "{word} is missing in\n{text}");

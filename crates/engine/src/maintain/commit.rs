@@ -10,7 +10,10 @@ use drift_manifest::{
 use drift_types::SeqNo;
 use ulid::Ulid;
 
-use super::draft::{Draft, DraftBucket};
+use super::{
+    draft::{Draft, DraftBucket},
+    garbage::prune,
+};
 use crate::{
     Collection, Error, ErrorKind, Result,
     collection::Shared,
@@ -60,6 +63,7 @@ pub(super) async fn commit(
     }
     swap(collection, draft, ending).await?;
     shared.garbage.retire(shared, &previous, manifest).await;
+    prune(&log, &shared.settings).await;
     shared.drained.notify_waiters();
     Ok(())
 }

@@ -279,6 +279,8 @@ impl Draft {
             let input =
                 SegmentInput { id, collection, meta, runs, vectors, inv_norms, ids, seqs, compression, payload };
             let encoded = drift_segment::write(&input)?;
+            // What gets a name can be read.
+            drift_segment::verify(&encoded)?;
             Ok::<_, crate::Error>((encoded, MovedRows { place, ids: input.ids, seqs: input.seqs, from }))
         };
         let (encoded, moved) = self.shared.compute.run(self.class, work).await??;

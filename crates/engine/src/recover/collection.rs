@@ -11,7 +11,7 @@ use crate::{
     database::Parts,
     dead_set::DeadSet,
     id_map::{IdEntry, IdMap, RowAddress},
-    maintain::{level1, sweep_unreferenced},
+    maintain::{level1, prune, sweep_unreferenced},
     snapshot::{L0Table, SegmentView, Snapshot},
     write::CollectionState,
 };
@@ -28,6 +28,7 @@ pub(crate) async fn open_collection(parts: &Parts, id: CollectionId, name: &str)
         let raced = format!("another writer has just opened '{name}': stop one of the two");
         return Err(Error::new(ErrorKind::Unavailable, raced));
     }
+    prune(&log, &parts.settings).await;
     sweep_unreferenced(&parts.store, &manifest).await?;
     restore(parts, name, manifest).await
 }
@@ -112,5 +113,6 @@ pub(crate) async fn remove_collection(store: &drift_storage::Store, id: Collecti
             store.delete(&format!("{dir}/{name}")).await?;
         }
     }
+    store.remove_empty_dirs(&format!("c/{id}")).await?;
     Ok(())
 }
