@@ -7,7 +7,7 @@ use drift_types::CollectionId;
 use super::{Checked, Finding, buckets, segment};
 use crate::{Result, maintain::objects};
 
-/// How often a collection is read that changes all the time and seems damaged.
+/// How often a collection is read whose manifest is another one each time.
 const ATTEMPTS: usize = 5;
 
 /// Reads a collection; none if it was dropped meanwhile.
@@ -19,7 +19,7 @@ pub(super) async fn check(store: &Store, id: CollectionId, name: &str) -> Result
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let (checked, version) = check_once(store, &log, id, name).await?;
+        let (mut checked, version) = check_once(store, &log, id, name).await?;
         if checked.wrong.is_empty() {
             return Ok(Some(checked));
         }
@@ -28,7 +28,12 @@ pub(super) async fn check(store: &Store, id: CollectionId, name: &str) -> Result
             return Ok(None);
         }
         let newest = log.load_latest().await.ok().flatten().map(|manifest| manifest.stamp.id);
-        if newest == version || newest.is_none() || attempts == ATTEMPTS {
+        if newest == version || newest.is_none() {
+            return Ok(Some(checked));
+        }
+        if attempts == ATTEMPTS {
+            // Files never change, so damage stays damage. But each time some may just have been removed.
+            checked.wrong.retain(|finding| !finding.is_missing);
             return Ok(Some(checked));
         }
     }

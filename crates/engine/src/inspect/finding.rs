@@ -14,23 +14,26 @@ pub struct Finding {
     pub offset: Option<u64>,
     /// All of it in words: the file, what is wrong, what to do.
     pub message: String,
+    /// Whether the file is not there at all. That proves nothing while its database goes on.
+    #[serde(skip)]
+    pub(super) is_missing: bool,
 }
 
 impl Finding {
     /// What is wrong with `file` as a whole, as the rest of a sentence that begins with its name.
     pub(super) fn new(file: &str, what: impl fmt::Display) -> Self {
-        Self { file: file.to_owned(), offset: None, message: format!("'{file}' {what}; {REMEDY}") }
+        Self { file: file.to_owned(), offset: None, message: format!("'{file}' {what}; {REMEDY}"), is_missing: false }
     }
 
     fn at(file: String, offset: Option<u64>, error: impl fmt::Display) -> Self {
-        Self { file, offset, message: error.to_string() }
+        Self { file, offset, message: error.to_string(), is_missing: false }
     }
 
     /// What an error of the store says about `file`.
     fn of_store(file: &str, error: drift_storage::Error) -> Self {
         use drift_storage::Error as E;
         match error {
-            E::NotFound { path } => Self::new(&path, "is missing"),
+            E::NotFound { path } => Self { is_missing: true, ..Self::new(&path, "is missing") },
             E::Corrupt { path, length, range } => {
                 let what = format!("ends at byte {length}, but is read up to byte {}", range.end);
                 Self { offset: Some(length), ..Self::new(&path, what) }
