@@ -59,6 +59,9 @@ pub struct SegmentLook {
 /// whether a row is there after it.
 type Changes = HashMap<VectorId, (SeqNo, bool)>;
 
+/// How often a database is looked at whose files vanish each time, because a server goes on.
+const ATTEMPTS: usize = 10;
+
 /// Looks at the database at `uri` without opening it: nothing is locked and nothing written, so a
 /// server may have it open. Its figures are those of the moment, except that rows which a bulk load
 /// has just replaced are counted until the next flush.
@@ -67,6 +70,17 @@ type Changes = HashMap<VectorId, (SeqNo, bool)>;
 /// `NotFound` if there is no database; `Corrupt` if its catalog, manifests or log are damaged.
 pub async fn look(uri: &str, settings: &Settings) -> Result<DatabaseLook> {
     let store = open_store(uri).await?;
+    let mut left = ATTEMPTS;
+    loop {
+        left -= 1;
+        match look_once(&store, uri, settings).await {
+            Err(e) if e.kind() == ErrorKind::NotFound && left > 0 => {}
+            looked => return looked,
+        }
+    }
+}
+
+async fn look_once(store: &Store, uri: &str, settings: &Settings) -> Result<DatabaseLook> {
     let catalog = VersionLog::<Catalog>::catalog(store.clone()).load_latest().await?.ok_or_else(|| nothing_at(uri))?;
     let mut manifests = HashMap::new();
     for CatalogEntry { collection, .. } in &catalog.collections {
@@ -74,7 +88,7 @@ pub async fn look(uri: &str, settings: &Settings) -> Result<DatabaseLook> {
             manifests.insert(*collection, manifest);
         }
     }
-    let mut changes = logged(&store, settings, &catalog, &manifests).await?;
+    let mut changes = logged(store, settings, &catalog, &manifests).await?;
     let mut collections = Vec::new();
     for CatalogEntry { name, collection } in catalog.collections {
         let manifest = manifests.remove(&collection).ok_or_else(|| {
@@ -82,7 +96,7 @@ pub async fn look(uri: &str, settings: &Settings) -> Result<DatabaseLook> {
             Error::new(ErrorKind::Corrupt, lost)
         })?;
         let changes = changes.remove(&collection).unwrap_or_default();
-        collections.push(look_at(&store, name, manifest, &changes).await?);
+        collections.push(look_at(store, name, manifest, &changes).await?);
     }
     collections.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(DatabaseLook { uri: uri.to_owned(), epoch: catalog.stamp.epoch, collections })

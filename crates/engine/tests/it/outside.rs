@@ -71,6 +71,10 @@ async fn small_database(dir: &Path) {
     delete(&docs, [7]).await;
     drop(docs);
     database.close().await.unwrap();
+    // Closing may cut off a compaction, which leaves files that nothing names until the next start.
+    while verified(dir).await.parts[1].unnamed_files > 0 {
+        open(dir, small()).await.close().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
