@@ -7,6 +7,8 @@
 
 pub mod cache;
 mod error;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod local;
 mod location;
 mod lock;

@@ -34,6 +34,8 @@ struct Inner {
 enum Backend {
     Local(Arc<Local>),
     Remote(Remote),
+    #[cfg(feature = "faults")]
+    Faulty(Box<crate::faults::Faulty>),
 }
 
 impl Store {
@@ -52,6 +54,13 @@ impl Store {
         Ok(Self(Arc::new(Inner { uri: uri.to_owned(), backend })))
     }
 
+    /// The same store, with faults on purpose.
+    #[cfg(feature = "faults")]
+    pub fn with_faults(self, faults: Arc<crate::faults::Faults>) -> Self {
+        let uri = self.uri().to_owned();
+        Self(Arc::new(Inner { uri, backend: Backend::Faulty(Box::new(crate::faults::Faulty::new(self, faults))) }))
+    }
+
     /// The URI it was opened with.
     pub fn uri(&self) -> &str {
         &self.0.uri
@@ -62,6 +71,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => Some(local.root()),
             Backend::Remote(_) => None,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.inner().local_root(),
         }
     }
 
@@ -78,6 +89,8 @@ impl Store {
                 Ok(lock)
             }
             Backend::Remote(_) => Ok(StoreLock::unlocked()),
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.inner().lock(),
         }
     }
 
@@ -87,6 +100,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, |local, path| local.read(path)).await,
             Backend::Remote(remote) => remote.read(path).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.read(path).await,
         }
     }
 
@@ -105,6 +120,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, |local, path| local.read_range(path, range)).await,
             Backend::Remote(remote) => remote.read_range(path, range).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.read_range(path, range).await,
         }
     }
 
@@ -114,6 +131,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, |local, path| local.len(path)).await,
             Backend::Remote(remote) => remote.len(path).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.len(path).await,
         }
     }
 
@@ -123,6 +142,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, |local, path| local.exists(path)).await,
             Backend::Remote(remote) => remote.exists(path).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.exists(path).await,
         }
     }
 
@@ -145,6 +166,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, move |local, path| local.put_if_absent(path, &bytes)).await,
             Backend::Remote(remote) => remote.put_if_absent(path, bytes).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.put_if_absent(path, bytes).await,
         }
     }
 
@@ -154,6 +177,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, |local, path| local.delete(path)).await,
             Backend::Remote(remote) => remote.delete(path).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.delete(path).await,
         }
     }
 
@@ -163,6 +188,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, dir, |local, dir| local.list(dir)).await,
             Backend::Remote(remote) => remote.list(dir).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.list(dir).await,
         }
     }
 }

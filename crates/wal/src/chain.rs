@@ -1,0 +1,212 @@
+//! The files that make up a log, and reading them one after the other.
+
+use std::{io, mem};
+
+use drift_types::SeqNo;
+use ulid::Ulid;
+
+use crate::{
+    Error, LogSink, ReplaySummary, Result, TornTail, WalRecord,
+    scan::{self, FileEnd, OpenFile, Tail},
+};
+
+/// The numbers of a log's files, without gaps.
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    pub numbers: Vec<u64>,
+    /// Files that are not needed and not deleted yet; only where files are written whole.
+    pub leftovers: Vec<u64>,
+    /// What was known of the last file before all were read; only where files are written whole.
+    pub last: Option<LastFile>,
+}
+
+/// The last file of a log.
+#[derive(Debug)]
+pub(crate) struct LastFile {
+    pub epoch: u64,
+    /// The oldest file needed, as this one has it.
+    pub oldest: u64,
+    /// Offset behind its last record.
+    pub end: u64,
+}
+
+/// A file that has been read.
+#[derive(Debug)]
+pub(crate) struct PassedFile {
+    pub number: u64,
+    /// No record of it is above this.
+    pub last_seq: SeqNo,
+}
+
+/// A log that has been read.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub summary: ReplaySummary,
+    pub files: Vec<PassedFile>,
+    /// The highest epoch of a writer; 0 for an empty log.
+    pub epoch: u64,
+    /// Offset behind the last record of the last file.
+    pub end: u64,
+    /// A last file whose creation was never finished.
+    pub unfinished: Option<u64>,
+}
+
+impl Chain {
+    /// Lists the files that are needed.
+    pub fn find(sink: &dyn LogSink, database: Ulid) -> Result<Self> {
+        let mut numbers =
+            sink.list().map_err(|source| Error::Io { action: "list the log of", path: sink.name(0), source })?;
+        if sink.file_bytes().is_some() {
+            return match numbers.windows(2).find(|pair| pair[0] + 1 != pair[1]) {
+                Some(pair) => Err(Error::Missing { path: sink.name(pair[0] + 1) }),
+                None => Ok(Self { numbers, ..Self::default() }),
+            };
+        }
+        let Some(&number) = numbers.last() else {
+            return Ok(Self::default());
+        };
+        // Files written whole go in any order once they are passed; what is left of them means
+        // nothing. The newest file tells where what is needed begins.
+        let last = read_last(sink, number, database, numbers[0])?;
+        let needed = numbers.split_off(numbers.partition_point(|&number| number < last.oldest));
+        let (leftovers, numbers) = (numbers, needed);
+        let gap = numbers.windows(2).find(|pair| pair[0] + 1 != pair[1]).map(|pair| pair[0] + 1);
+        let start = (numbers[0] > last.oldest).then_some(last.oldest);
+        match start.or(gap) {
+            Some(missing) => Err(Error::Missing { path: sink.name(missing) }),
+            None => Ok(Self { numbers, leftovers, last: Some(last) }),
+        }
+    }
+
+    /// Hands every record to `apply`, oldest first.
+    pub fn read<E: From<Error>>(
+        &self,
+        sink: &dyn LogSink,
+        database: Ulid,
+        mut apply: impl FnMut(WalRecord) -> Result<(), E>,
+    ) -> Result<Log, E> {
+        let grows = sink.file_bytes().is_some();
+        let mut reading = Reading::default();
+        for (&number, bytes) in self.numbers.iter().zip(sink.read_each(&self.numbers)) {
+            let path = sink.name(number);
+            let bytes = match bytes {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !grows => {
+                    reading.restart(number + 1);
+                    continue;
+                }
+                bytes => bytes.map_err(|source| Error::Io { action: "read", path: path.clone(), source })?,
+            };
+            let is_last = self.numbers.last() == Some(&number);
+            match scan::open(path, bytes, number, database, grows && is_last)? {
+                Some(file) => reading.file(file, &mut apply)?,
+                None => reading.unfinished = Some(number),
+            }
+        }
+        if reading.start > reading.oldest {
+            return Err(Error::Missing { path: sink.name(reading.oldest) }.into());
+        }
+        Ok(reading.finish()?)
+    }
+}
+
+fn read_last(sink: &dyn LogSink, number: u64, database: Ulid, first: u64) -> Result<LastFile> {
+    let path = sink.name(number);
+    let bytes = sink.read(number).map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
+    let file =
+        scan::open(path, bytes, number, database, false)?.expect("only a last file that grows may be unfinished");
+    let FileEnd { offset, tail, .. } = file.read_records(SeqNo(0), |_| Ok::<_, Error>(()))?;
+    if let Tail::Corrupt(reason) = tail {
+        return Err(file.corrupt(offset, reason));
+    }
+    if file.header.oldest > number {
+        return Err(file.corrupt(0, "its header says that it is not needed itself"));
+    }
+    // A file that once grew elsewhere does not tell: then all that are there are needed.
+    let oldest = if file.header.oldest > 0 { file.header.oldest } else { first };
+    Ok(LastFile { epoch: file.header.epoch, oldest, end: offset })
+}
+
+/// A log while it is read.
+#[derive(Default)]
+struct Reading {
+    records: u64,
+    files: Vec<PassedFile>,
+    epoch: u64,
+    /// The first file of which none behind it was missing, once one was; 0: none was.
+    start: u64,
+    /// The oldest file needed, as far as those read tell.
+    oldest: u64,
+    last: Option<(OpenFile, FileEnd)>,
+    unfinished: Option<u64>,
+}
+
+impl Reading {
+    /// A file has just been deleted by a writer that is losing the log. Then nothing up to it was
+    /// needed, as a later one has to confirm.
+    fn restart(&mut self, start: u64) {
+        *self = Self { start, records: self.records, ..Self::default() };
+    }
+
+    fn file<E: From<Error>>(
+        &mut self,
+        file: OpenFile,
+        apply: &mut impl FnMut(WalRecord) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (number, epoch) = (file.header.number, file.header.epoch);
+        if epoch < self.epoch {
+            // Two have opened the log at once and this one came late: it has written nothing.
+            if file.holds_records() {
+                return Err(file.corrupt(0, "its writer had lost the log to a later one").into());
+            }
+            let last_seq = self.last.as_ref().map_or(SeqNo(0), |(_, end)| end.last_seq);
+            self.files.push(PassedFile { number, last_seq });
+            return Ok(());
+        }
+        let mut last_seq = SeqNo(0);
+        if let Some((previous, end)) = self.last.take() {
+            check_end(&previous, &end, file.header.previous_end)?;
+            last_seq = end.last_seq;
+        }
+        let end = file.read_records(last_seq, |record| {
+            self.records += 1;
+            apply(record)
+        })?;
+        self.epoch = epoch;
+        self.oldest = self.oldest.max(file.header.oldest);
+        self.files.push(PassedFile { number, last_seq: end.last_seq });
+        self.last = Some((file, end));
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Log> {
+        let (files, epoch, unfinished) = (mem::take(&mut self.files), self.epoch, self.unfinished);
+        let end = self.last.as_ref().map_or(0, |(_, end)| end.offset);
+        Ok(Log { summary: self.summary()?, files, epoch, end, unfinished })
+    }
+
+    fn summary(self) -> Result<ReplaySummary> {
+        let records = self.records;
+        let Some((file, end)) = self.last else {
+            return Ok(ReplaySummary { records, last_seq: SeqNo(0), torn_tail: None, clean: true });
+        };
+        let torn_tail = match end.tail {
+            Tail::Blank | Tail::Closed => None,
+            Tail::Corrupt(reason) => return Err(file.corrupt(end.offset, reason)),
+            Tail::Torn => {
+                tracing::warn!(path = file.name(), offset = end.offset, "dropped the remains of an interrupted write");
+                Some(TornTail { path: file.name().to_owned(), offset: end.offset })
+            }
+        };
+        Ok(ReplaySummary { records, last_seq: end.last_seq, torn_tail, clean: end.tail == Tail::Closed })
+    }
+}
+
+/// A file that grew and has a successor ends where the successor says: nothing behind that was ever
+/// part of the log, and nothing before it may be missing.
+fn check_end(file: &OpenFile, end: &FileEnd, expected: u64) -> Result<()> {
+    match end.tail {
+        Tail::Corrupt(reason) if file.is_whole() => Err(file.corrupt(end.offset, reason)),
+        _ if file.is_whole() || end.offset == expected => Ok(()),
+        _ => Err(file.corrupt(end.offset.min(expected), "its records do not end where the next file says they do")),
+    }
+}
