@@ -11,7 +11,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("drift-epoch", &[]),
     ("drift-storage", &["drift-types"]),
     ("drift-codec", &["drift-kernels"]),
-    ("drift-wal", &["drift-types"]),
+    ("drift-wal", &["drift-types", "drift-storage"]),
     ("drift-memtable", &["drift-types", "drift-kernels", "drift-codec"]),
     ("drift-ivf", &["drift-types", "drift-kernels"]),
     ("drift-segment", &["drift-types", "drift-kernels", "drift-codec", "drift-storage"]),

@@ -84,7 +84,7 @@ pub enum Error {
 
     /// Another log, or an older state of it, stands where the newest was expected.
     #[error(
-        "the log at {path} ends with the writer of epoch {found}, but a later one, of epoch {expected}, has written elsewhere or its files are lost"
+        "the log that ends with {path} is not the newest: a writer of epoch {expected} has opened it last, this one ends with epoch {found} (0: there is none)"
     )]
     Outdated {
         /// The log's last file, or its first one if there is none.

@@ -142,7 +142,8 @@ impl LogSink for ObjectSink {
     }
 
     fn name(&self, number: u64) -> String {
-        format!("{}/{}", self.store.uri().trim_end_matches('/'), path(number))
+        let uri = self.store.uri();
+        format!("{uri}{}{}", if uri.ends_with('/') { "" } else { "/" }, path(number))
     }
 }
 

@@ -80,7 +80,7 @@ fn append_file(sink: &mut dyn LogSink, opening: &Opening, chain: &Chain, log: &L
 fn fence(sink: &mut dyn LogSink, opening: &Opening, mut chain: Chain) -> Result<(Chain, FileHeader)> {
     let first = chain.numbers.last().map_or(1, |last| last + 1);
     let (epoch, oldest, previous_end) = chain.last.as_ref().map_or((0, first, 0), |l| (l.epoch, l.oldest, l.end));
-    check_epoch(opening, epoch, || sink.name(first - 1))?;
+    check_epoch(opening, epoch, || sink.name((first - 1).max(1)))?;
     let mut header = FileHeader {
         number: first,
         first_seq: opening.newest.next(),

@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod bulk;
+mod faults;
 mod fixture;
 mod model;
 mod recall;
+mod remote;
 mod restart;

@@ -142,3 +142,44 @@ fn lost_renamed_and_foreign_files_are_named() -> Result<(), Error> {
     assert!(matches!(other, Err(Error::WrongDatabase { .. })));
     Ok(())
 }
+
+#[test]
+fn zeroed_and_swapped_pages_are_named() -> Result<(), Error> {
+    const PAGE: usize = 4096;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let sink = || LocalSink::new(dir.path()).with_file_bytes(6 * PAGE as u64);
+    let records: Vec<_> = (1..=12).map(|seq| record(seq, 3000)).collect();
+    let mut log = writer(sink(), 1)?;
+    for record in &records {
+        log.append(std::slice::from_ref(record))?;
+    }
+    log.close(SeqNo(12))?;
+    for number in 1..=2 {
+        let good = fs::read(path(&dir, number)).expect("readable");
+        let pages = good.len() / PAGE;
+        let is_zero = |page: usize| good[page * PAGE..][..PAGE].iter().all(|&b| b == 0);
+        for (a, b) in (0..pages).flat_map(|a| (0..pages).map(move |b| (a, b))) {
+            let mut bad = good.clone();
+            if a == b {
+                bad[a * PAGE..][..PAGE].fill(0);
+            } else {
+                bad.copy_within(b * PAGE..(b + 1) * PAGE, a * PAGE);
+                bad[b * PAGE..][..PAGE].copy_from_slice(&good[a * PAGE..][..PAGE]);
+            }
+            fs::write(path(&dir, number), &bad).expect("writable");
+            match read(&sink()) {
+                Err(Error::Corrupt { path, .. }) => assert!(path.contains(&format!("{number}.wal"))),
+                Err(other) => panic!("file {number}, pages {a} and {b}: {other}"),
+                Ok((found, _)) if is_zero(a) && is_zero(b) => assert_eq!(found, records),
+                // With the page of the checkpoint go all proofs that the records before it were synced.
+                Ok((found, summary)) => {
+                    let checkpoint = HEADER + 6 * 3072;
+                    assert!(number == 2 && a.max(b) == checkpoint / PAGE, "file {number}, pages {a} and {b}");
+                    assert!(records.starts_with(&found) && !summary.clean && summary.torn_tail.is_some());
+                }
+            }
+        }
+        fs::write(path(&dir, number), &good).expect("writable");
+    }
+    Ok(())
+}

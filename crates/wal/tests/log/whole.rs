@@ -127,7 +127,9 @@ fn no_changed_byte_and_no_cut_of_an_object_is_excused() -> Result<(), Error> {
         }
         let (expected, summary) = read(&place.sink())?;
         assert_eq!((&expected, summary.clean), (&groups(1..4), closes));
-        for number in place.sink().list().expect("listed") {
+        // Fence, groups, checkpoint; or the newest group, which nothing follows.
+        let numbers = if closes { 1..=4 } else { 3..=3 };
+        for number in numbers {
             let good = place.bytes(number);
             let damaged = (0..good.len())
                 .map(|at| {
@@ -246,7 +248,7 @@ fn records_of_a_writer_that_had_lost_the_log_are_refused() -> Result<(), Error> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Writers open the log again and again while the one before goes on, on two threads, with
     /// answers lost. What was acknowledged is there once, in order; nothing after the fence is.
