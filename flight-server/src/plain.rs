@@ -67,6 +67,7 @@ fn put_result(ack: Ack) -> PutResult {
 pub(crate) fn actions() -> impl Iterator<Item = ActionType> {
     let actions = [
         ("flush", "Writes what is in memory to segments. Body: a collection's name, or empty for all."),
+        ("compact", "Flushes, then writes dead and scattered rows anew. Body: a collection's name, or empty for all."),
         ("stats", "Figures of collections as JSON. Body: a collection's name, or empty for all."),
         ("CancelFlightInfo", "Cancels a query whose rows are under way."),
         ("SetSessionOptions", "Sets options of this connection, such as drift.target_recall."),
@@ -80,6 +81,7 @@ pub(crate) fn actions() -> impl Iterator<Item = ActionType> {
 pub(crate) async fn action(sql: &FlightSql, session: &Session, action: Action) -> Result<Bytes, Status> {
     let body = match action.r#type.as_str() {
         "flush" => flush(&sql.db, name(&action.body)?).await?,
+        "compact" => compact(&sql.db, name(&action.body)?).await?,
         "stats" => stats(&sql.db, name(&action.body)?)?,
         "CancelFlightInfo" => {
             let request = CancelFlightInfoRequest::decode(action.body)
@@ -120,6 +122,14 @@ fn named(db: &Database, name: Option<&str>) -> Result<Vec<Collection>, Status> {
 async fn flush(db: &Database, name: Option<&str>) -> Result<Vec<u8>, Status> {
     for collection in named(db, name)? {
         collection.flush().await.map_err(IntoStatus::into_status)?;
+    }
+    stats(db, name)
+}
+
+async fn compact(db: &Database, name: Option<&str>) -> Result<Vec<u8>, Status> {
+    flush(db, name).await?;
+    for collection in named(db, name)? {
+        collection.compact().await.map_err(IntoStatus::into_status)?;
     }
     stats(db, name)
 }

@@ -109,6 +109,11 @@ fn what_is_imported_can_be_asked_listed_exported_and_dropped() {
     let flushed = desk.ok(&["flush", "points"]);
     assert!(flushed.lines().nth(1).is_some_and(|line| line.starts_with("points")), "{flushed}");
 
+    let stored = || files(&desk.path("db"), "drift").iter().map(|f| fs::metadata(f).unwrap().len()).sum::<u64>();
+    let before = stored();
+    desk.ok(&["compact", "points"]);
+    assert!(stored() < before, "the rows that were replaced take no more room");
+
     let segments = files(&desk.path("db"), "drift");
     let described = desk.ok(&["inspect", segments[0].to_str().unwrap()]);
     assert!(described.contains("'v', 2 dimensions, l2"), "{described}");

@@ -8,7 +8,6 @@ mod demo;
 mod drop;
 mod error;
 mod export;
-mod flush;
 mod import;
 mod inspect;
 mod list;
@@ -16,6 +15,7 @@ mod place;
 mod progress;
 mod serve;
 mod shell;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -45,7 +45,10 @@ enum Command {
     List(list::List),
     Create(create::Create),
     Drop(drop::DropCollection),
-    Flush(flush::Flush),
+    /// Write everything in L0 to segments. Never needed for durability: the log has it already.
+    Flush(tidy::Tidy),
+    /// Flush, then write dead and scattered rows anew, so that files shrink now and not little by little.
+    Compact(tidy::Tidy),
     Inspect(inspect::Inspect),
     Config(config::Config),
 }
@@ -61,7 +64,8 @@ impl Command {
             Self::List(command) => command.run().await,
             Self::Create(command) => command.run().await,
             Self::Drop(command) => command.run().await,
-            Self::Flush(command) => command.run().await,
+            Self::Flush(command) => command.run(tidy::Work::Flush).await,
+            Self::Compact(command) => command.run(tidy::Work::Compact).await,
             Self::Inspect(command) => command.run().await,
             Self::Config(command) => command.run().await,
         }

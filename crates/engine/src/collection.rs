@@ -20,7 +20,7 @@ use crate::{
     compute::{Class, Compute},
     database::Parts,
     id_map::PlaceId,
-    maintain::{self, Garbage},
+    maintain::{self, Budget, Garbage},
     rows::{self, BatchCollector},
     search,
     snapshot::{L0Table, Snapshot},
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub manifest: Mutex<Manifest>,
     /// Wakes the janitor.
     pub janitor: Arc<Notify>,
+    /// What maintenance may cost.
+    pub budget: Arc<Budget>,
     /// Tells waiting writers that L0 has room again.
     pub drained: Notify,
     pub garbage: Garbage,
@@ -70,6 +72,7 @@ impl Shared {
             snapshot: drift_epoch::Cell::new(Arc::new(snapshot)),
             manifest: Mutex::new(manifest),
             janitor: parts.janitor.clone(),
+            budget: parts.budget.clone(),
             drained: Notify::new(),
             garbage: Garbage::default(),
         }
@@ -231,6 +234,17 @@ impl Collection {
         self.writer.ask(|reply| Command::Freeze { collection, reply }).await?;
         maintain::flush(self, Class::Foreground).await?;
         self.writer.tell(Command::Truncate).await
+    }
+
+    /// Writes anew all that is dead or scattered, now and whatever it costs; the janitor does the same
+    /// little by little, and once nothing is being written. Searches and writes go on.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn compact(&self) -> Result<()> {
+        while maintain::compact(self, Class::Foreground, true).await? {}
+        self.shared.garbage.sweep(&self.shared.store).await;
+        Ok(())
     }
 
     /// Figures.

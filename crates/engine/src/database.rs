@@ -17,7 +17,7 @@ use crate::{
     Collection, CollectionSchema, CollectionSpec, Error, ErrorKind, Result, Settings,
     compute::Compute,
     id_map::PlaceId,
-    maintain::Janitor,
+    maintain::{Budget, Janitor},
     recover::{self, OpenLog},
     write::{Command, Writer, WriterHandle},
 };
@@ -30,6 +30,7 @@ pub(crate) struct Parts {
     pub compute: Compute,
     pub places: Arc<AtomicU32>,
     pub janitor: Arc<Notify>,
+    pub budget: Arc<Budget>,
     /// Higher for each writer that opens the database.
     pub epoch: u64,
     /// Random per process.
@@ -78,12 +79,14 @@ impl Database {
         for doomed in catalog.doomed.drain(..) {
             recover::remove_collection(&store, doomed).await?;
         }
+        let budget = Budget::new(settings.maintenance_bytes_per_s, std::time::Instant::now());
         let parts = Parts {
             cache: Arc::new(PartCache::new(settings.cache_bytes)),
             settings: Arc::new(settings),
             compute: Compute::new()?,
             places: Arc::default(),
             janitor: Arc::default(),
+            budget: Arc::new(budget),
             epoch: catalog.stamp.epoch,
             writer_id: catalog.stamp.writer,
             store,
@@ -103,7 +106,8 @@ impl Database {
         let collections = Arc::new(RwLock::new(collections.collect::<BTreeMap<_, _>>()));
         let listed = collections.clone();
         let list = move || read(&listed).values().cloned().collect();
-        let janitor = Janitor::start(list, writer.clone(), parts.janitor.clone(), &parts.settings);
+        let janitor =
+            Janitor::start(list, writer.clone(), parts.janitor.clone(), parts.budget.clone(), &parts.settings);
         let inner = Inner { parts, writer, collections, catalog: Mutex::new(catalog), _janitor: janitor, _lock: lock };
         Ok(Self(Arc::new(inner)))
     }

@@ -121,7 +121,7 @@ pub struct Ack {
 }
 
 /// A collection in figures.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CollectionStatus {
     /// Live rows.
     pub rows: u64,

@@ -43,6 +43,9 @@ pub struct Settings {
     pub bulk_rows_min: usize,
     /// A segment of a bulk load holds at most this many bytes of vectors.
     pub bulk_bytes_max: usize,
+    /// Bytes per second that maintenance may move even when little comes in; else it may move four
+    /// times what is ingested and deleted.
+    pub maintenance_bytes_per_s: u64,
     /// Bytes of segment parts kept in memory.
     pub cache_bytes: u64,
     /// Recall of a search that does not ask for one.
@@ -64,6 +67,7 @@ impl Default for Settings {
             frozen_tables_max: 3,
             bulk_rows_min: 16_384,
             bulk_bytes_max: 256 << 20,
+            maintenance_bytes_per_s: 32 << 20,
             cache_bytes: 4 << 30,
             target_recall: 0.95,
             seed: 0x5eed,

@@ -43,6 +43,7 @@
 mod bucket_header;
 mod centroids;
 mod cluster;
+mod compaction;
 mod fit;
 mod kmeans;
 mod members;
@@ -53,6 +54,7 @@ mod stop;
 pub use bucket_header::{BucketHeader, should_split};
 pub use centroids::{Centroids, Nearest};
 pub use cluster::{Clustering, cluster};
+pub use compaction::{BucketLoad, Compaction, JobSize, SegmentLoad, next_compaction};
 pub use fit::fit;
 pub use kmeans::kmeans;
 pub use members::Members;

@@ -50,6 +50,7 @@ pub(super) async fn commit(
             return Err(Error::new(ErrorKind::Unavailable, "another writer changed the collection: restart this one"));
         }
     }
+    shared.budget.spend(draft.bytes);
     let previous = std::mem::replace(manifest, next);
     for view in &shared.snapshot.load().segments {
         if !draft.segments.iter().any(|kept| kept.place == view.place) {

@@ -37,7 +37,12 @@ pub(super) struct Draft {
     pub buckets: Vec<DraftBucket>,
     pub next_bucket: u32,
     pub moved: Vec<MovedRows>,
+    /// Bytes read and written so far, for the budget.
+    pub bytes: u64,
 }
+
+/// The runs that a job takes out of each bucket, by the bucket's position in [`Draft::buckets`].
+pub(super) type TakenRuns = BTreeMap<usize, Vec<(PlaceId, u32)>>;
 
 /// Rows that go into one run, by their positions in the set.
 struct PlannedRun {
@@ -65,6 +70,7 @@ impl Draft {
             buckets: buckets.collect(),
             next_bucket,
             moved: Vec::new(),
+            bytes: 0,
         }
     }
 
@@ -79,18 +85,44 @@ impl Draft {
         for (row, &bucket) in homes.iter().enumerate() {
             members.entry(bucket as usize).or_default().push(row as u32);
         }
-        let crowded: Vec<usize> =
-            members.iter().filter(|(b, m)| self.is_crowded(**b, m.len())).map(|(b, _)| *b).collect();
-        for &bucket in &crowded {
-            let stored = self.take_stored_rows(bucket).await?;
-            if let Some(stored) = stored {
-                let first = rows.len() as u32;
-                let count = stored.len() as u32;
-                members.get_mut(&bucket).expect("it is one of them").extend(first..first + count);
-                rows = RowSet::concat(vec![rows, stored])?;
+        let mut crowded = TakenRuns::new();
+        for (&bucket, members) in &members {
+            if self.is_crowded(bucket, members.len()) {
+                crowded.insert(bucket, self.buckets[bucket].runs.clone());
             }
         }
+        if let Some((stored, homes)) = self.take(&crowded).await? {
+            let first = rows.len();
+            for (row, bucket) in homes.into_iter().enumerate() {
+                members.get_mut(&bucket).expect("it is one of them").push((first + row) as u32);
+            }
+            rows = RowSet::concat(vec![rows, stored])?;
+        }
         let plan = self.plan(&rows, members, &crowded);
+        self.write(rows, plan).await
+    }
+
+    /// Writes the live rows of these runs as one new segment. A bucket all of whose runs are taken is
+    /// made anew, and split if it has outgrown its size; of the others the rows only move.
+    pub async fn rewrite(&mut self, taken: &TakenRuns) -> Result<()> {
+        // Rows that leave here no longer tell whether they died before or after the last commit.
+        self.settle_deaths().await?;
+        let is_whole = |(bucket, runs): &(&usize, &Vec<_>)| runs.len() == self.buckets[**bucket].runs.len();
+        let whole: Vec<usize> = taken.iter().filter(is_whole).map(|(bucket, _)| *bucket).collect();
+        let Some((rows, homes)) = self.take(taken).await? else { return Ok(()) };
+        let mut members: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for (row, bucket) in homes.into_iter().enumerate() {
+            members.entry(bucket).or_default().push(row as u32);
+        }
+        let mut plan = Vec::new();
+        for (bucket, members) in members {
+            if whole.contains(&bucket) {
+                self.renew(rows.index_rows(), bucket, members, &mut plan);
+            } else {
+                let header = header_of(rows.index_rows(), &members);
+                plan.push(PlannedRun { bucket, rows: members, header });
+            }
+        }
         self.write(rows, plan).await
     }
 
@@ -146,31 +178,49 @@ impl Draft {
         runs.len() >= RUNS_MAX || (drift_ivf::should_split(stored + added) && grown)
     }
 
-    /// Takes a bucket's live rows out of their segments.
-    async fn take_stored_rows(&mut self, bucket: usize) -> Result<Option<RowSet>> {
-        let runs = std::mem::take(&mut self.buckets[bucket].runs);
-        let mut sets = Vec::new();
-        for (place, run) in runs {
+    /// Takes the live rows of these runs out of their segments. Tells each row's bucket as well.
+    async fn take(&mut self, taken: &TakenRuns) -> Result<Option<(RowSet, Vec<usize>)>> {
+        let mut by_segment: BTreeMap<PlaceId, BTreeMap<u32, usize>> = BTreeMap::new();
+        for (&bucket, runs) in taken {
+            self.buckets[bucket].runs.retain(|run| !runs.contains(run));
+            for &(place, run) in runs {
+                by_segment.entry(place).or_default().insert(run, bucket);
+            }
+        }
+        let (mut sets, mut homes) = (Vec::new(), Vec::new());
+        for (place, bucket_of_run) in by_segment {
             let position = self.segments.iter().position(|s| s.place == place).expect("buckets name live segments");
             let view = &mut self.segments[position];
-            let rows = RowSet::from_run(&self.schema, view, run).await?;
+            let runs: Vec<u32> = bucket_of_run.keys().copied().collect();
+            let rows = RowSet::from_runs(&self.schema, view, &runs).await?;
             for from in rows.from.iter().flatten() {
+                homes.push(bucket_of_run[&view.run_of(from.ordinal)]);
                 view.dead.insert(from.ordinal);
             }
             if rows.len() > 0 {
                 sets.push(rows);
             }
         }
-        if sets.is_empty() { Ok(None) } else { RowSet::concat(sets).map(Some) }
+        if sets.is_empty() {
+            return Ok(None);
+        }
+        let rows = RowSet::concat(sets)?;
+        self.bytes += rows.len() as u64 * self.row_bytes();
+        Ok(Some((rows, homes)))
+    }
+
+    /// Bytes of a row's vector.
+    fn row_bytes(&self) -> u64 {
+        self.schema.dim.map_or(0, |dim| 4 * dim as u64)
     }
 
     /// Decides the new segment's runs.
-    fn plan(&mut self, rows: &RowSet, members: BTreeMap<usize, Vec<u32>>, crowded: &[usize]) -> Vec<PlannedRun> {
+    fn plan(&mut self, rows: &RowSet, members: BTreeMap<usize, Vec<u32>>, crowded: &TakenRuns) -> Vec<PlannedRun> {
         let all = rows.index_rows();
         let mut plan = Vec::new();
         for (bucket, members) in members {
-            if crowded.contains(&bucket) {
-                self.rewrite(all, bucket, members, &mut plan);
+            if crowded.contains_key(&bucket) {
+                self.renew(all, bucket, members, &mut plan);
             } else {
                 let header = header_of(all, &members);
                 let known = &mut self.buckets[bucket].header;
@@ -186,7 +236,7 @@ impl Draft {
     }
 
     /// A bucket written anew: in one piece, or split if it has outgrown its size.
-    fn rewrite(&mut self, all: Vectors<'_>, bucket: usize, members: Vec<u32>, plan: &mut Vec<PlannedRun>) {
+    fn renew(&mut self, all: Vectors<'_>, bucket: usize, members: Vec<u32>, plan: &mut Vec<PlannedRun>) {
         let parts = if drift_ivf::should_split(members.len()) {
             split(all, &members, self.shared.settings.seed)
         } else {
@@ -228,6 +278,7 @@ impl Draft {
             Ok::<_, crate::Error>((encoded, MovedRows { place, ids: input.ids, seqs: input.seqs, from }))
         };
         let (encoded, moved) = self.shared.compute.run(self.class, work).await??;
+        self.bytes += encoded.bytes.len() as u64;
         let path = drift_manifest::paths::segment_path(self.shared.id, id);
         self.shared.store.publish(&path, encoded.bytes).await?;
         let reader =

@@ -1,8 +1,11 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{sync::Notify, task::JoinHandle};
 
-use super::flush;
+use super::{Budget, compact, flush};
 use crate::{
     Collection, Durability, Result, Settings,
     compute::Class,
@@ -27,6 +30,7 @@ impl Janitor {
         collections: impl Fn() -> Vec<Collection> + Send + Sync + 'static,
         writer: WriterHandle,
         wake: Arc<Notify>,
+        budget: Arc<Budget>,
         settings: &Settings,
     ) -> Self {
         let sync = (settings.durability == Durability::Interval).then(|| tokio::spawn(keep_synced(writer.clone())));
@@ -34,7 +38,11 @@ impl Janitor {
             loop {
                 let _ = tokio::time::timeout(TICK, wake.notified()).await;
                 for collection in collections() {
-                    if let Err(e) = tend(&collection).await {
+                    let tended = async {
+                        flush_due(&collection).await?;
+                        compact_due(&collection, &budget, &wake).await
+                    };
+                    if let Err(e) = tended.await {
                         tracing::error!("maintenance of '{}' failed, trying again soon: {e}", collection.name());
                         tokio::time::sleep(REST).await;
                     }
@@ -61,8 +69,8 @@ async fn keep_synced(writer: WriterHandle) {
     }
 }
 
-/// What is due for one collection.
-async fn tend(collection: &Collection) -> Result<()> {
+/// Brings L0 into order: what must be done, whatever it costs.
+async fn flush_due(collection: &Collection) -> Result<()> {
     let shared = &collection.shared;
     let snapshot = shared.snapshot.load();
     let active = snapshot.l0.last().expect("a snapshot always has an active table");
@@ -78,6 +86,16 @@ async fn tend(collection: &Collection) -> Result<()> {
     }
     build_graph(collection).await?;
     shared.garbage.sweep(&shared.store).await;
+    Ok(())
+}
+
+/// Does one compaction if one is due and the budget allows; more of them follow after the flushes
+/// that have come due meanwhile.
+async fn compact_due(collection: &Collection, budget: &Budget, wake: &Notify) -> Result<()> {
+    let (is_open, quiet) = budget.look(Instant::now());
+    if is_open && compact(collection, Class::Background, quiet).await? {
+        wake.notify_one();
+    }
     Ok(())
 }
 

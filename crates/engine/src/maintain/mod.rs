@@ -1,16 +1,21 @@
 //! What happens off the path of reads and writes: L0 goes into segments, buckets that outgrow their
-//! size are split, the log is let go, and files nobody needs any more are removed.
+//! size are split, dead and scattered rows are written anew within a budget, the log is let go, and
+//! files nobody needs any more are removed.
 
+mod budget;
 mod bulk;
 mod commit;
+mod compact;
 mod draft;
 mod flush;
 mod garbage;
 mod janitor;
 mod row_set;
 
+pub(crate) use budget::Budget;
 pub(crate) use bulk::bulk_load;
 pub(crate) use commit::level1;
+pub(crate) use compact::compact;
 pub(crate) use draft::DraftBucket;
 pub(crate) use flush::flush;
 pub(crate) use garbage::{Garbage, sweep_unreferenced};

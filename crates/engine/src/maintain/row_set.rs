@@ -78,14 +78,20 @@ impl RowSet {
         Self::new(schema, &concat_batches(&schema.arrow, &batches)?, ids, seqs, from).map(Some)
     }
 
-    /// The live rows of one run.
-    pub async fn from_run(schema: &CollectionSchema, view: &SegmentView, run: u32) -> Result<Self> {
-        let entry = &view.reader.runs()[run as usize];
-        let ordinals = entry.first_row..entry.first_row + entry.rows;
-        let live: Vec<u32> = ordinals.filter(|&o| !view.dead.contains(o)).collect();
-        let (exact, block) = (view.reader.exact(run).await?, view.reader.ids().await?);
+    /// The live rows of these runs of one segment, in this order.
+    pub async fn from_runs(schema: &CollectionSchema, view: &SegmentView, runs: &[u32]) -> Result<Self> {
+        let (mut live, mut rows) = (Vec::new(), Vec::new());
+        for &run in runs {
+            let entry = &view.reader.runs()[run as usize];
+            let exact = view.reader.exact(run).await?;
+            for ordinal in entry.ordinals().filter(|&o| !view.dead.contains(o)) {
+                rows.extend_from_slice(exact.row((ordinal - entry.first_row) as usize));
+                live.push(ordinal);
+            }
+        }
+        let block = view.reader.ids().await?;
+        // One read for all runs: a page of the payload holds rows of several.
         let payload = view.reader.payload(&live, &payload_columns(schema)).await?;
-        let rows = live.iter().flat_map(|&o| exact.row((o - entry.first_row) as usize)).copied().collect();
         let ids = live.iter().map(|&o| block.ids[o as usize]).collect();
         let seqs = live.iter().map(|&o| block.seqs[o as usize]).collect();
         let from = live.iter().map(|&ordinal| Some(RowAddress { place: view.place, ordinal })).collect();

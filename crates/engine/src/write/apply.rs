@@ -124,6 +124,7 @@ impl CollectionState {
         if n == 0 {
             return Ok(0);
         }
+        self.shared.budget.ingested(rows.encoded.len() as u64);
         let ids = rows.ids.unwrap_or_else(|| generated_ids(seq, n).collect());
         let place = self.next.active().place;
         let first = self.next.active().memtable.len() as u32;
@@ -162,6 +163,7 @@ impl CollectionState {
                 rows += 1;
             }
         }
+        self.shared.budget.ingested(rows * 4 * self.next.schema.dim.unwrap_or_default() as u64);
         rows
     }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bulk;
+mod compaction;
 mod faults;
 mod fixture;
 mod model;

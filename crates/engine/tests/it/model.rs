@@ -53,7 +53,8 @@ async fn run(metric: Metric, seed: u64) {
                 let removed = ids.iter().filter(|id| model.remove(id).is_some()).count();
                 assert_eq!(ack.rows as usize, removed);
             }
-            80..88 => collection.flush().await.unwrap(),
+            80..86 => collection.flush().await.unwrap(),
+            86..88 => collection.compact().await.unwrap(),
             88..93 => {
                 drop(collection);
                 if rng.random() {
