@@ -18,7 +18,7 @@ async fn a_commit_whose_answer_is_lost_is_not_made_twice() {
         let puts = AtomicUsize::new(0);
         let faults = Faults::new(move |call| {
             let is_put = call.operation == Operation::Put;
-            (is_put && puts.fetch_add(1, Relaxed) % 2 == 0).then_some(fault)
+            (is_put && puts.fetch_add(1, Relaxed).is_multiple_of(2)).then_some(fault)
         });
         let log = VersionLog::<Catalog>::catalog(sound.clone().with_faults(faults));
         let mut latest: Option<Catalog> = None;

@@ -2,7 +2,7 @@
 //!
 //! A log is a chain of files with contiguous numbers. Each opens with a header of 4 KiB (`header.rs`)
 //! and goes on with records aligned to 64 bytes (`record.rs`); what lies behind the last record is
-//! zero. Payloads are opaque bytes. One [`WalWriter`] appends; [`replay()`] reads everything back.
+//! zero. Payloads are opaque bytes. One [`WalWriter`] appends; [`replay_sink`] reads everything back.
 //! Files grow in a directory ([`LocalSink`]); in an object store each group of records is a file of its
 //! own, written whole ([`ObjectSink`]).
 //!
@@ -36,7 +36,7 @@ pub use local::LocalSink;
 pub use object::ObjectSink;
 pub use open::Opening;
 pub use record::{RecordKind, WalRecord};
-pub use replay::{ReplaySummary, TornTail, replay, replay_sink};
+pub use replay::{ReplaySummary, TornTail, replay_sink};
 pub use sink::LogSink;
 pub use writer::{SyncPolicy, WalWriter};
 

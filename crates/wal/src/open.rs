@@ -35,7 +35,7 @@ impl WalWriter {
     /// of them got into the log before that is read, and nothing gets in behind it.
     ///
     /// # Errors
-    /// As [`replay()`](crate::replay()), and [`Error::Fenced`], [`Error::Outdated`].
+    /// As [`replay_sink`](crate::replay_sink), and [`Error::Fenced`], [`Error::Outdated`].
     pub fn open<E: From<Error>>(
         mut sink: Box<dyn LogSink>,
         opening: Opening,

@@ -1,9 +1,7 @@
-use std::path::Path;
-
 use drift_types::SeqNo;
 use ulid::Ulid;
 
-use crate::{Error, LocalSink, LogSink, Result, WalRecord, chain::Chain};
+use crate::{Error, LogSink, Result, WalRecord, chain::Chain};
 
 /// What replay found.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,24 +25,16 @@ pub struct TornTail {
     pub offset: u64,
 }
 
-/// Hands every record of the log in `dir` to `apply`, oldest first, and changes nothing.
+/// Hands every record of a log to `apply`, oldest first, and changes nothing. Records that every
+/// collection has passed may be among them.
 ///
-/// A statement whose last record is missing was cut by a crash: the caller drops its records. One
-/// file at a time is in memory, and its payloads are views into it: copy what is to be kept long.
+/// A statement whose last record is missing was cut by a crash: the caller drops its records. Payloads
+/// are views into their file's bytes: copy what is to be kept long.
 ///
 /// # Errors
 /// The first error of `apply`, or [`Error::Corrupt`], [`Error::Missing`], [`Error::WrongDatabase`],
 /// [`Error::Version`], [`Error::UnknownKind`], [`Error::Io`]; what was applied before is to be
 /// thrown away with it.
-pub fn replay<E: From<Error>>(
-    dir: &Path,
-    database: Ulid,
-    apply: impl FnMut(WalRecord) -> Result<(), E>,
-) -> Result<ReplaySummary, E> {
-    replay_sink(&LocalSink::new(dir), database, apply)
-}
-
-/// [`replay()`] from any sink. Records that every collection has passed may be among them.
 pub fn replay_sink<E: From<Error>>(
     sink: &dyn LogSink,
     database: Ulid,

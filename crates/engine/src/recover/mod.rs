@@ -7,4 +7,4 @@ mod log_place;
 
 pub(crate) use collection::{open_collection, remove_collection, restore};
 pub(crate) use log::{OpenLog, open_log};
-use log_place::LogPlace;
+pub(crate) use log_place::LogPlace;
