@@ -78,7 +78,10 @@ impl Creation {
                 "metric" => spec.metric = value.parse().map_err(|e: String| to_datafusion(Error::invalid(e)))?,
                 "key" => spec.key = Some(value.clone()),
                 "vector" => spec.vector = Some(value.clone()),
-                _ => return plan_err!("a table has no option '{name}': there are metric, key and vector"),
+                "compression" => {
+                    spec.compression = value.parse().map_err(|e: String| to_datafusion(Error::invalid(e)))?;
+                }
+                _ => return plan_err!("a table has no option '{name}': there are metric, key, vector and compression"),
             }
         }
         Ok(spec)

@@ -197,7 +197,10 @@ impl ExtensionPlanner for DeletePlanner {
         };
         let victims = match &node.which {
             Which::All => Victims::All,
-            Which::Where(f) => Victims::Where(row_predicate(session, &node.collection.arrow_schema(), f)?),
+            Which::Where(condition) => {
+                let schema = node.collection.schema();
+                Victims::Where(row_predicate(session, &schema.arrow, schema.key, condition)?)
+            }
             Which::Found(_) => Victims::Keys,
         };
         Ok(Some(DeleteSink::new(node.collection.clone(), victims).into_plan(inputs.first().cloned())))

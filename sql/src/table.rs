@@ -27,6 +27,8 @@ use crate::{
 pub struct DriftTable {
     collection: Collection,
     schema: SchemaRef,
+    /// Index of the key column.
+    key: Option<usize>,
     constraints: Constraints,
 }
 
@@ -34,8 +36,9 @@ impl DriftTable {
     /// The table of `collection` as it is now.
     pub fn new(collection: Collection) -> Self {
         let schema = collection.schema();
-        let key = schema.key.map(|key| Constraint::PrimaryKey(vec![key]));
-        Self { collection, schema: schema.arrow, constraints: Constraints::new_unverified(key.into_iter().collect()) }
+        let constraint = schema.key.map(|key| Constraint::PrimaryKey(vec![key]));
+        let constraints = Constraints::new_unverified(constraint.into_iter().collect());
+        Self { collection, schema: schema.arrow, key: schema.key, constraints }
     }
 
     /// The collection.
@@ -80,7 +83,7 @@ impl TableProvider for DriftTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let filter = conjunction(filters.iter().cloned());
-        let filter = filter.map(|f| row_predicate(session, &self.schema, &f)).transpose()?;
+        let filter = filter.map(|f| row_predicate(session, &self.schema, self.key, &f)).transpose()?;
         Ok(Arc::new(ScanExec::new(self.collection.clone(), &self.schema, projection.cloned(), filter, limit)?))
     }
 

@@ -1,4 +1,4 @@
-//! `CREATE TABLE .. WITH (metric = 'cosine', key = 'id', vector = 'embedding')`.
+//! `CREATE TABLE .. WITH (metric = 'cosine', key = 'id', vector = 'embedding', compression = 'auto')`.
 //!
 //! DataFusion's planner knows no such clause: it is taken out of the statement before planning and
 //! put into the plan after.

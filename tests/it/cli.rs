@@ -124,6 +124,22 @@ fn what_is_imported_can_be_asked_listed_exported_and_dropped() {
     assert_eq!(rows, 1_000);
     assert!(desk.fails(&["export", "points", "out.parquet"]).contains("exists already"));
 
+    let seen = desk.ok(&["inspect", "db"]);
+    assert!(seen.contains("points") && seen.contains("1,000") && seen.contains(".drift"), "{seen}");
+    let sound = desk.ok(&["verify", "db"]);
+    assert!(sound.lines().count() == 3 && sound.lines().all(|line| line.starts_with("sound")), "{sound}");
+
+    let damaged = &segments[0];
+    let mut bytes = fs::read(damaged).unwrap();
+    bytes[4_100] ^= 1;
+    fs::write(damaged, &bytes).unwrap();
+    assert!(desk.fails(&["verify", "db"]).contains("1 thing is wrong with db"));
+    let output = desk.run(&["verify", "db", "--json"]);
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains(damaged.file_name().unwrap().to_str().unwrap()) && report.contains("restore"), "{report}");
+    bytes[4_100] ^= 1;
+    fs::write(damaged, &bytes).unwrap();
+
     desk.ok(&["drop", "points"]);
     assert!(desk.ok(&["list"]).contains("no collections yet"));
 }
@@ -186,6 +202,8 @@ fn what_cannot_be_done_says_how_to_mend_it() {
         (&["serve", "db", "--listen", "0.0.0.0:0"], "--insecure"),
         (&["inspect", "none.drift"], "cannot open none.drift"),
         (&["inspect", "text.parquet"], "text.parquet"),
+        (&["verify", "nowhere"], "there is no database at nowhere"),
+        (&["list", "--db", "nowhere"], "there is no database at nowhere"),
     ];
     for (arguments, expected) in cases {
         let error = desk.fails(arguments);

@@ -10,7 +10,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("drift-kernels", &[]),
     ("drift-epoch", &[]),
     ("drift-storage", &["drift-types"]),
-    ("drift-codec", &["drift-kernels"]),
+    ("drift-codec", &["drift-types", "drift-kernels"]),
     ("drift-wal", &["drift-types", "drift-storage"]),
     ("drift-memtable", &["drift-types", "drift-kernels", "drift-codec"]),
     ("drift-ivf", &["drift-types", "drift-kernels"]),

@@ -22,16 +22,21 @@ class StartRefused(Exception):
 class DriftServer:
     """One database directory and the server that has it open, if any.
 
+    The database is elsewhere if there is a `store`: its `uri` and the `environment` to reach it. Then
+    the directory is only what the server's files are named after.
+
     `settings` are engine settings by name: `memtable_rows_max=1500` is passed on as
     `DRIFT_MEMTABLE_ROWS_MAX=1500`.
     """
 
-    def __init__(self, directory, *flags, **settings):
+    def __init__(self, directory, *flags, store=None, **settings):
         self.directory = Path(directory)
+        self._place = store.uri if store else self.directory
         self.log = self.directory.with_name(self.directory.name + ".log")
         self.address = None
         self._flags = flags
         self._environment = os.environ | {f"DRIFT_{name.upper()}": str(value) for name, value in settings.items()}
+        self._environment |= store.environment if store else {}
         self._process = None
 
     def __enter__(self):
@@ -39,8 +44,11 @@ class DriftServer:
         return self
 
     def __exit__(self, *_):
-        if self._process is not None:
-            self.kill9()
+        self.stop()
+
+    @property
+    def runs(self):
+        return self._process is not None
 
     @property
     def pid(self):
@@ -51,7 +59,7 @@ class DriftServer:
         assert self._process is None, "the server runs already"
         if not BINARY.exists():
             raise FileNotFoundError(f"no binary at {BINARY}: run `cargo build --workspace`, or set DRIFT_BIN")
-        command = [BINARY, "serve", self.directory, "--listen", "127.0.0.1:0", *self._flags]
+        command = [BINARY, "serve", self._place, "--listen", "127.0.0.1:0", *self._flags]
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
@@ -61,6 +69,9 @@ class DriftServer:
     def start(self):
         """Starts the process and waits for its address."""
         self.spawn()
+        return self.wait_until_it_listens()
+
+    def wait_until_it_listens(self):
         # A process that neither listens nor ends would block the read below for ever.
         impatience = threading.Timer(START_SECONDS, self._process.kill)
         impatience.start()
@@ -82,6 +93,11 @@ class DriftServer:
         """Ends the process as a crash would: nothing of it runs any more."""
         self._process.kill()
         self._ended()
+
+    def stop(self):
+        """Kills the process if there is one."""
+        if self.runs:
+            self.kill9()
 
     def terminate(self):
         """Asks the process to stop; its exit code."""

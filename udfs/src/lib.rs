@@ -12,6 +12,7 @@
 mod conform;
 mod distance;
 mod error;
+mod keys;
 pub mod knn;
 mod predicate;
 mod settings;

@@ -16,6 +16,9 @@ use datafusion::{
     physical_expr::PhysicalExpr,
 };
 use drift_engine::{Error, RowPredicate};
+use drift_types::VectorId;
+
+use crate::keys::named_keys;
 
 /// Whether `filter` can be evaluated from one stored row alone, always with the same outcome:
 /// it names a column, and holds nothing volatile, no subquery and no column of an outer query.
@@ -36,10 +39,16 @@ pub fn is_row_predicate(filter: &Expr) -> bool {
     filter.any_column_refs() && !filter.is_volatile() && !filter.exists(|e| Ok(whole(e))).unwrap_or(true)
 }
 
-/// `filter` over rows of `schema`, prepared once and evaluated batch by batch.
+/// `filter` over rows of `schema`, prepared once and evaluated batch by batch. If it names the only
+/// keys it can match, by conditions on the column at `key`, the engine looks only these up.
 ///
 /// Qualifiers of columns are ignored: the rows come from one collection.
-pub fn row_predicate(session: &dyn Session, schema: &SchemaRef, filter: &Expr) -> Result<Arc<dyn RowPredicate>> {
+pub fn row_predicate(
+    session: &dyn Session,
+    schema: &SchemaRef,
+    key: Option<usize>,
+    filter: &Expr,
+) -> Result<Arc<dyn RowPredicate>> {
     let filter = unqualified(filter.clone())?;
     let columns = columns(schema, &filter)?;
     let read = Arc::new(schema.project(&columns)?);
@@ -53,7 +62,8 @@ pub fn row_predicate(session: &dyn Session, schema: &SchemaRef, filter: &Expr) -
     );
     // Simplifying is more than speed: functions such as now() exist only for the simplifier.
     let simple = simplifier.simplify(simplifier.coerce(filter, &df_schema)?)?;
-    Ok(Arc::new(ExprPredicate { expr: session.create_physical_expr(simple, &df_schema)?, columns }))
+    let keys = key.and_then(|key| named_keys(&simple, schema.field(key)));
+    Ok(Arc::new(ExprPredicate { expr: session.create_physical_expr(simple, &df_schema)?, columns, keys }))
 }
 
 fn unqualified(filter: Expr) -> Result<Expr> {
@@ -82,6 +92,7 @@ fn columns(schema: &SchemaRef, filter: &Expr) -> Result<Vec<usize>> {
 struct ExprPredicate {
     expr: Arc<dyn PhysicalExpr>,
     columns: Vec<usize>,
+    keys: Option<Vec<VectorId>>,
 }
 
 /// Shown in plans.
@@ -94,6 +105,10 @@ impl fmt::Debug for ExprPredicate {
 impl RowPredicate for ExprPredicate {
     fn columns(&self) -> &[usize] {
         &self.columns
+    }
+
+    fn keys(&self) -> Option<&[VectorId]> {
+        self.keys.as_deref()
     }
 
     fn eval(&self, batch: &RecordBatch) -> drift_engine::Result<BooleanBuffer> {

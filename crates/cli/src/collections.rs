@@ -1,6 +1,6 @@
 //! Collections in figures, from the engine or from a server's action `stats`.
 
-use drift_engine::Collection;
+use drift_engine::{Collection, CollectionLook, CollectionSchema, CollectionStatus};
 use serde_json::Value;
 
 use crate::progress::{bytes, thousands};
@@ -20,9 +20,17 @@ pub(crate) struct Figures {
 
 impl Figures {
     pub fn of(collection: &Collection) -> Self {
-        let (status, schema) = (collection.status(), collection.schema());
+        Self::new(collection.name(), &collection.schema(), &collection.status())
+    }
+
+    /// What a look at the files shows; rows that only the log has count as L0.
+    pub fn seen(look: &CollectionLook) -> Self {
+        Self::new(&look.name, &look.schema, &look.status)
+    }
+
+    fn new(name: &str, schema: &CollectionSchema, status: &CollectionStatus) -> Self {
         Self {
-            name: collection.name().to_owned(),
+            name: name.to_owned(),
             metric: schema.metric.to_string(),
             dimension: schema.dim.map(|dim| dim as u64),
             rows: status.rows,

@@ -83,7 +83,7 @@ impl Import {
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 let metric = self.metric.unwrap_or_default();
                 let (key, vector) = (self.key.clone(), self.vector.clone());
-                let spec = CollectionSpec { schema: schema.clone(), key, vector, metric };
+                let spec = CollectionSpec { key, vector, metric, ..CollectionSpec::new(schema.clone()) };
                 Ok((db.create_collection(&self.table, spec).await?, true))
             }
             Err(e) => Err(e.into()),

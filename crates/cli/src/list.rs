@@ -4,12 +4,15 @@ use clap::Args;
 
 use crate::{
     collections::{self, Figures},
+    config,
     error::Result,
-    place::{self, Place},
+    place::Place,
     shell::Remote,
 };
 
 /// List the collections: rows, segments, buckets, bytes.
+///
+/// Reads the files alone and writes nothing, so a server may have the database open.
 #[derive(Args)]
 pub(crate) struct List {
     #[command(flatten)]
@@ -21,10 +24,8 @@ impl List {
         let figures = match &self.place.host {
             Some(host) => Figures::of_json(&Remote::connect(host).await?.action("stats", "").await?),
             None => {
-                let db = place::open(&self.place.db.db).await?;
-                let figures = db.collections().iter().map(Figures::of).collect();
-                db.close().await?;
-                figures
+                let seen = drift_engine::look(&self.place.db.db, &config::settings()?).await?;
+                seen.collections.iter().map(Figures::seen).collect()
             }
         };
         if figures.is_empty() {

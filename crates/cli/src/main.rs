@@ -16,6 +16,7 @@ mod progress;
 mod serve;
 mod shell;
 mod tidy;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ enum Command {
     /// Flush, then write dead and scattered rows anew, so that files shrink now and not little by little.
     Compact(tidy::Tidy),
     Inspect(inspect::Inspect),
+    Verify(verify::Verify),
     Config(config::Config),
 }
 
@@ -67,6 +69,7 @@ impl Command {
             Self::Flush(command) => command.run(tidy::Work::Flush).await,
             Self::Compact(command) => command.run(tidy::Work::Compact).await,
             Self::Inspect(command) => command.run().await,
+            Self::Verify(command) => command.run().await,
             Self::Config(command) => command.run().await,
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     Collection, CollectionSchema, CollectionSpec, Error, ErrorKind, Result, Settings,
     compute::Compute,
     id_map::PlaceId,
-    maintain::{Budget, Janitor},
+    maintain::{self, Budget, Janitor},
     recover::{self, OpenLog},
     write::{Command, Writer, WriterHandle},
 };
@@ -59,8 +59,8 @@ struct Inner {
 }
 
 impl Database {
-    /// Opens the database at `uri` (a directory, `file://`, `memory://` or `s3://`), which is made
-    /// when there is none. Every write that was acknowledged is in it.
+    /// Opens the database at `uri` (as [`Store::open`] reads it), which is made when there is none.
+    /// Every write that was acknowledged is in it.
     ///
     /// # Errors
     /// `Unavailable` while another process has it open or takes it over at the same time, `Corrupt` if
@@ -74,8 +74,9 @@ impl Database {
     /// # Errors
     /// As [`Database::open`].
     pub async fn open_in(store: Store, settings: Settings) -> Result<Self> {
+        let store = store.with_direct_io(settings.direct_io);
         let lock = store.lock()?;
-        let mut catalog = take_over(&store).await?;
+        let mut catalog = take_over(&store, &settings).await?;
         for doomed in catalog.doomed.drain(..) {
             recover::remove_collection(&store, doomed).await?;
         }
@@ -98,7 +99,7 @@ impl Database {
         let OpenLog { wal, newest, states, mark, linger } = recover::open_log(&parts, &catalog, states).await?;
         let mut next = catalog.successor(parts.epoch, parts.writer_id);
         next.log = Some(mark);
-        commit_catalog(&parts.store, &mut catalog, next).await?;
+        commit_catalog(&parts, &mut catalog, next).await?;
         let shared: Vec<_> = states.iter().map(|state| state.shared().clone()).collect();
         let writer = Writer::start(wal, newest, states, linger)?;
         let collections =
@@ -122,6 +123,11 @@ impl Database {
         &self.0.parts.settings
     }
 
+    /// Bytes of segment parts in memory: at most `cache_bytes` of the settings.
+    pub fn cached_bytes(&self) -> u64 {
+        self.0.parts.cache.bytes_used()
+    }
+
     /// Makes a collection.
     ///
     /// # Errors
@@ -140,13 +146,13 @@ impl Database {
         let id = CollectionId(Ulid::new());
         let mut next = catalog.successor(parts.epoch, parts.writer_id);
         next.doomed.push(id);
-        commit_catalog(&self.0.parts.store, &mut catalog, next).await?;
+        commit_catalog(&self.0.parts, &mut catalog, next).await?;
         let manifest = Manifest::first(id, schema.to_manifest(), parts.epoch, parts.writer_id);
         VersionLog::<Manifest>::manifests(parts.store.clone(), id).commit(&manifest, None).await?;
         let mut next = catalog.successor(parts.epoch, parts.writer_id);
         next.doomed.retain(|doomed| *doomed != id);
         next.collections.push(CatalogEntry { name: name.to_owned(), collection: id });
-        commit_catalog(&self.0.parts.store, &mut catalog, next).await?;
+        commit_catalog(&self.0.parts, &mut catalog, next).await?;
         let state = recover::restore(parts, name, manifest).await?;
         let collection = Collection { shared: state.shared().clone(), writer: self.0.writer.clone() };
         self.0.writer.ask(|reply| Command::Register { state: Box::new(state), reply }).await?;
@@ -164,7 +170,7 @@ impl Database {
         let mut next = catalog.successor(self.0.parts.epoch, self.0.parts.writer_id);
         next.collections.retain(|entry| entry.collection != id);
         next.doomed.push(id);
-        commit_catalog(&self.0.parts.store, &mut catalog, next).await?;
+        commit_catalog(&self.0.parts, &mut catalog, next).await?;
         write(&self.0.collections).remove(name);
         self.0.writer.ask(|reply| Command::Unregister { collection: id, reply }).await?;
         recover::remove_collection(&self.0.parts.store, id).await?;
@@ -212,14 +218,16 @@ impl Database {
     }
 }
 
-async fn commit_catalog(store: &Store, catalog: &mut Catalog, next: Catalog) -> Result<()> {
-    match VersionLog::<Catalog>::catalog(store.clone()).commit(&next, Some(catalog)).await? {
+async fn commit_catalog(parts: &Parts, catalog: &mut Catalog, next: Catalog) -> Result<()> {
+    let log = VersionLog::<Catalog>::catalog(parts.store.clone());
+    match log.commit(&next, Some(catalog)).await? {
         Committed::Committed => *catalog = next,
         Committed::Conflict(_) => {
             let raced = "another writer changed the catalog: restart this one";
             return Err(Error::new(ErrorKind::Unavailable, raced));
         }
     }
+    maintain::prune(&log, &parts.settings).await;
     Ok(())
 }
 
@@ -233,7 +241,7 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 
 /// Commits a catalog of a higher epoch, which fences every earlier writer; the first one if there
 /// is none.
-async fn take_over(store: &Store) -> Result<Catalog> {
+async fn take_over(store: &Store, settings: &Settings) -> Result<Catalog> {
     let log = VersionLog::<Catalog>::catalog(store.clone());
     let writer = Ulid::new();
     let mut found = log.load_latest().await?;
@@ -243,7 +251,10 @@ async fn take_over(store: &Store) -> Result<Catalog> {
             None => Catalog::first(1, writer),
         };
         match log.commit(&next, found.as_ref()).await? {
-            Committed::Committed => return Ok(next),
+            Committed::Committed => {
+                maintain::prune(&log, settings).await;
+                return Ok(next);
+            }
             Committed::Conflict(theirs) => found = Some(*theirs),
         }
     }

@@ -3,7 +3,8 @@
 //! A [`Database`] holds [`Collection`]s. A write goes through one thread that logs it, applies it to
 //! L0 and publishes a new snapshot (`write`); a search holds one snapshot and waits for nobody
 //! (`search`); the janitor moves L0 into segments and splits what outgrows its bucket
-//! (`maintain`); `recover` puts it all together again from manifests and the log.
+//! (`maintain`); `recover` puts it all together again from manifests and the log. [`look`] and
+//! [`verify`] read a database from outside (`inspect`).
 #![forbid(unsafe_code)]
 
 mod canonical;
@@ -14,6 +15,7 @@ mod dead_set;
 mod error;
 mod fold;
 mod id_map;
+mod inspect;
 mod log_record;
 mod maintain;
 mod payload_list;
@@ -30,6 +32,7 @@ pub use canonical::{CanonicalBatch, canonical_keys, canonicalise, vectors};
 pub use collection::{BatchStream, Collection};
 pub use database::Database;
 pub use error::{Error, ErrorKind, Result};
+pub use inspect::{Checked, CollectionLook, DatabaseLook, Finding, SegmentLook, Verification, look, verify};
 pub use request::{
     Ack, CollectionStatus, RowPredicate, ScanRequest, SearchRequest, SearchResult, SearchStats, StopReason,
 };

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
-use drift_types::SeqNo;
+use drift_types::{SeqNo, VectorId};
 
 use crate::Result;
 
@@ -14,6 +14,11 @@ pub trait RowPredicate: fmt::Debug + Send + Sync {
     fn columns(&self) -> &[usize];
     /// One bit per row of `batch`, which holds exactly [`RowPredicate::columns`].
     fn eval(&self, batch: &RecordBatch) -> Result<BooleanBuffer>;
+    /// The only keys that matching rows can have, if the filter says so: these rows are looked up
+    /// and then evaluated, and no others are read. The filter must read a column.
+    fn keys(&self) -> Option<&[VectorId]> {
+        None
+    }
 }
 
 /// A nearest-neighbour search.

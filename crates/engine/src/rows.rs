@@ -134,9 +134,9 @@ pub(crate) async fn keys_of(snapshot: &Snapshot, sets: &RowSets) -> Result<(Vec<
             continue;
         }
         let block = view.reader.ids().await?;
-        for row in set.set_indices() {
-            ids.push(block.ids[row]);
-            seqs.push(block.seqs[row]);
+        for row in set.set_indices_u32() {
+            ids.push(block.id(row));
+            seqs.push(block.seq(row));
         }
     }
     Ok((ids, seqs))

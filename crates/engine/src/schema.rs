@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use drift_types::Metric;
+use drift_types::{Compression, Metric};
 
 use crate::{Error, Result};
 
@@ -19,12 +19,14 @@ pub struct CollectionSpec {
     pub vector: Option<String>,
     /// How vectors are compared.
     pub metric: Metric,
+    /// How exact vectors are stored, in segments written from now on.
+    pub compression: Compression,
 }
 
 impl CollectionSpec {
     /// A spec with everything inferred, compared by squared Euclidean distance.
     pub fn new(schema: SchemaRef) -> Self {
-        Self { schema, key: None, vector: None, metric: Metric::L2 }
+        Self { schema, key: None, vector: None, metric: Metric::L2, compression: Compression::Auto }
     }
 
     /// Sets the metric.
@@ -53,6 +55,8 @@ pub struct CollectionSchema {
     pub dim: Option<usize>,
     /// How vectors are compared.
     pub metric: Metric,
+    /// How exact vectors are stored, in segments written from now on.
+    pub compression: Compression,
 }
 
 /// The largest dimension served.
@@ -79,7 +83,7 @@ impl CollectionSchema {
         }
         fields[vector] = Arc::new(vector_field(schema.field(vector).name(), dim));
         let arrow = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
-        Ok(Self { arrow, key, vector, dim, metric: spec.metric })
+        Ok(Self { arrow, key, vector, dim, metric: spec.metric, compression: spec.compression })
     }
 
     /// The same schema with its dimension settled.
@@ -98,6 +102,7 @@ impl CollectionSchema {
             vector_column: self.vector_name().to_owned(),
             dim: self.dim.map(|dim| dim as u32),
             metric: self.metric,
+            compression: self.compression,
         }
     }
 
@@ -118,6 +123,7 @@ impl CollectionSchema {
             vector: index(&stored.vector_column)?,
             dim: stored.dim.map(|dim| dim as usize),
             metric: stored.metric,
+            compression: stored.compression,
         })
     }
 

@@ -46,8 +46,14 @@ pub struct Settings {
     /// Bytes per second that maintenance may move even when little comes in; else it may move four
     /// times what is ingested and deleted.
     pub maintenance_bytes_per_s: u64,
+    /// Old catalogs and manifests beyond this many are removed, though not one by one: up to twice as
+    /// many may be there.
+    pub manifests_kept: u64,
     /// Bytes of segment parts kept in memory.
     pub cache_bytes: u64,
+    /// Segments are read past the page cache where the file system can: what was read is in the cache
+    /// of `cache_bytes`.
+    pub direct_io: bool,
     /// Recall of a search that does not ask for one.
     pub target_recall: f32,
     /// Seed of all randomness, so that a run can be repeated.
@@ -68,7 +74,9 @@ impl Default for Settings {
             bulk_rows_min: 16_384,
             bulk_bytes_max: 256 << 20,
             maintenance_bytes_per_s: 32 << 20,
+            manifests_kept: 16,
             cache_bytes: 4 << 30,
+            direct_io: true,
             target_recall: 0.95,
             seed: 0x5eed,
         }

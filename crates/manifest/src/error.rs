@@ -5,7 +5,7 @@ use crate::Violation;
 #[non_exhaustive]
 pub enum Error {
     /// An object is not what was written.
-    #[error("'{path}' is corrupt at byte {offset}: {message}")]
+    #[error("'{path}' is corrupt at byte {offset}: {message}; restore it from a copy, or the database from a backup")]
     Corrupt {
         /// The object, relative to the store's root.
         path: String,

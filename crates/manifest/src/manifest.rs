@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use arrow_schema::SchemaRef;
-use drift_types::{CollectionId, Metric, SegmentId, SeqNo, VectorId};
+use drift_types::{CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -41,6 +41,9 @@ pub struct CollectionSchema {
     pub dim: Option<u32>,
     /// How vectors are compared.
     pub metric: Metric,
+    /// How exact vectors are stored.
+    #[serde(default)]
+    pub compression: Compression,
 }
 
 /// A live segment. With it the segment opens in one range read.

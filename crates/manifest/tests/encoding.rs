@@ -7,7 +7,7 @@ use drift_manifest::{
     BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Error, Manifest, Numbered, SegmentEntry,
     TombstoneRef,
 };
-use drift_types::{BucketId, CollectionId, Metric, SegmentId, SeqNo, VectorId};
+use drift_types::{BucketId, CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
 use proptest::{collection::vec, prelude::*};
 use ulid::Ulid;
 
@@ -24,6 +24,7 @@ fn schema(dim: Option<u32>, metric: Metric) -> CollectionSchema {
         vector_column: "v".into(),
         dim,
         metric,
+        compression: Compression::Smallest,
     }
 }
 
@@ -127,19 +128,51 @@ proptest! {
     }
 }
 
-#[test]
-fn every_changed_byte_and_every_truncation_of_a_manifest_is_noticed() {
-    let manifest = Manifest::first(CollectionId(Ulid::new()), schema(Some(3), Metric::L2), 1, Ulid::new());
-    let encoded = manifest.encode();
+/// Every byte changed and every length: each time an error that names file, place and remedy.
+fn no_damage_goes_unnoticed<T>(encoded: &[u8], decode: impl Fn(&[u8]) -> Result<T, Error>) {
+    assert!(decode(encoded).is_ok());
+    let refused = |bytes: &[u8], what: String| match decode(bytes) {
+        Err(error @ Error::Corrupt { .. }) => {
+            let message = error.to_string();
+            assert!(["'x'", "at byte", "backup"].iter().all(|part| message.contains(part)), "{message}");
+        }
+        Err(other) => panic!("{what}: {other}"),
+        Ok(_) => panic!("{what} is not noticed"),
+    };
     for at in 0..encoded.len() {
         for flip in [0x01, 0x20, 0xff] {
             let mut changed = encoded.to_vec();
             changed[at] ^= flip;
-            let decoded = Manifest::decode("x", &changed);
-            assert!(matches!(decoded, Err(Error::Corrupt { .. })), "byte {at} ^ {flip}");
+            refused(&changed, format!("byte {at} ^ {flip}"));
         }
-        assert!(matches!(Manifest::decode("x", &encoded[..at]), Err(Error::Corrupt { .. })), "{at} bytes");
+        refused(&encoded[..at], format!("{at} bytes"));
     }
+    refused(&[encoded, &[0]].concat(), "a byte more".into());
+}
+
+#[test]
+fn every_changed_byte_and_every_truncation_is_noticed() {
+    let id = CollectionId(Ulid::new());
+    let manifest = Manifest::first(id, schema(Some(3), Metric::L2), 1, Ulid::new());
+    no_damage_goes_unnoticed(&manifest.encode(), |bytes| Manifest::decode("x", bytes));
+    let mut catalog = Catalog::first(1, Ulid::new());
+    catalog.collections.push(CatalogEntry { name: "docs".into(), collection: id });
+    no_damage_goes_unnoticed(&catalog.encode(), |bytes| Catalog::decode("x", bytes));
+    let row = BucketRow {
+        id: BucketId(3),
+        generation: 1,
+        n_live: 7,
+        n_dead: 0,
+        centroid: vec![0.5; 3],
+        sum: vec![3.5; 3],
+        mean_sq_radius: 0.25,
+        max_norm_sq: 2.0,
+        runs: vec![(SegmentId(Ulid::new()), 4)],
+    };
+    let table = BucketTable { rows: vec![row.clone(), row] }.encode().unwrap();
+    no_damage_goes_unnoticed(&table, |bytes| BucketTable::decode("x", bytes));
+    let dead = drift_manifest::tombstones::encode(&(0..500).map(|row| row * 3).collect());
+    no_damage_goes_unnoticed(&dead, |bytes| drift_manifest::tombstones::decode("x", bytes));
 }
 
 #[test]

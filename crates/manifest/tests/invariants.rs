@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::Schema;
 use drift_manifest::{BlobRef, CollectionSchema, Manifest, Numbered, SegmentEntry, TombstoneRef, Violation};
-use drift_types::{CollectionId, Metric, SegmentId, SeqNo, VectorId};
+use drift_types::{CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
 use ulid::Ulid;
 
 fn segment(id: u128) -> SegmentEntry {
@@ -32,6 +32,7 @@ fn manifest() -> Manifest {
         vector_column: "v".into(),
         dim: None,
         metric: Metric::L2,
+        compression: Compression::Auto,
     };
     let mut manifest = Manifest::first(CollectionId(Ulid(1)), schema, 3, Ulid::new()).successor(3, Ulid::new());
     manifest.segments = vec![segment(1), segment(2)];

@@ -1,8 +1,9 @@
-use std::fmt;
+use std::{cmp::Reverse, fmt};
 
-use drift_types::{CollectionId, SegmentId};
+use drift_storage::page::PAGE;
+use drift_types::{BucketId, CollectionId, SegmentId};
 
-use crate::{SegmentMeta, open::Opened};
+use crate::{Place, RunEntry, SegmentMeta, open::Opened};
 
 /// What a person wants to know of a segment; its `Display` is the answer to `drift inspect`.
 #[derive(Clone, Debug)]
@@ -23,6 +24,12 @@ pub struct Description {
     pub sections: Vec<SectionSize>,
     /// Number of runs.
     pub runs: u32,
+    /// The ten runs of the most rows, or all.
+    pub largest_runs: Vec<RunSize>,
+    /// Bits that a value of a vector takes in HOT, with all that goes with it...
+    pub code_bits: f64,
+    /// ...and in COLD.
+    pub exact_bits: f64,
     /// Of each power of two that occurs: the power, and how many runs have at least so many rows
     /// but less than twice as many.
     pub runs_by_rows: Vec<(u32, u32)>,
@@ -39,6 +46,27 @@ pub struct SectionSize {
     pub length: u64,
 }
 
+/// How many runs are described one by one.
+const LARGEST: usize = 10;
+
+/// A run and the room it takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSize {
+    /// Its number.
+    pub run: u32,
+    /// The bucket it belonged to when written.
+    pub bucket: BucketId,
+    /// Rows.
+    pub rows: u32,
+    /// Bytes of its codes and vectors.
+    pub bytes: u64,
+    /// Root of the mean squared distance of the rows to their mean, in index space.
+    pub radius: f32,
+}
+
+/// Where the bar of the largest section ends.
+const BAR: f64 = 32.0;
+
 impl Description {
     pub(crate) fn new(opened: &Opened) -> Self {
         let identity = opened.footer.identity;
@@ -50,6 +78,19 @@ impl Description {
             offset: section.offset,
             length: section.length,
         });
+        let mut by_rows: Vec<(u32, &RunEntry)> = (0..).zip(&opened.runs).collect();
+        by_rows.sort_by_key(|(number, run)| (Reverse(run.rows), *number));
+        let largest = by_rows.into_iter().take(LARGEST).map(|(number, run)| RunSize {
+            run: number,
+            bucket: run.bucket,
+            rows: run.rows,
+            bytes: run.hot.length + run.cold.length,
+            radius: run.mean_sq_radius.max(0.0).sqrt(),
+        });
+        let values = f64::from(identity.rows) * f64::from(identity.dim);
+        let bits = |place: fn(&RunEntry) -> Place| {
+            opened.runs.iter().map(|run| place(run).length as f64).sum::<f64>() * 8.0 / values
+        };
         Self {
             path: opened.file.path().to_owned(),
             length: opened.place.file_length(),
@@ -59,6 +100,9 @@ impl Description {
             rows: identity.rows,
             sections: sections.collect(),
             runs: identity.runs,
+            largest_runs: largest.collect(),
+            code_bits: bits(|run| run.hot),
+            exact_bits: bits(|run| run.cold),
             runs_by_rows: powers.map(|(power, count)| (1 << power, *count)).collect(),
         }
     }
@@ -73,11 +117,43 @@ impl fmt::Display for Description {
         writeln!(f, "  rows        {} in {} runs", self.rows, self.runs)?;
         writeln!(f, "  vectors     '{}', {} dimensions, {}", meta.vector_column, meta.dim, meta.metric)?;
         writeln!(f, "  key         {}", meta.key_column.as_deref().unwrap_or("generated"))?;
+        for field in meta.schema.fields() {
+            let null = if field.is_nullable() { "" } else { ", never null" };
+            writeln!(f, "  column      '{}' {}{null}", field.name(), field.data_type())?;
+        }
+        writeln!(f, "  bits        {:.1} of code and {:.1} exact per value", self.code_bits, self.exact_bits)?;
         writeln!(f, "  length      {} bytes", self.length)?;
+        self.write_map(f)?;
+        self.write_runs(f)
+    }
+}
+
+impl Description {
+    /// The file from its first to its last byte.
+    fn write_map(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n  {:<14}{:>14}{:>14}{:>8}", "section", "offset", "bytes", "share")?;
-        for SectionSize { name, offset, length } in &self.sections {
-            let share = 100.0 * *length as f64 / self.length as f64;
-            writeln!(f, "  {name:<14}{offset:>14}{length:>14}{share:>7.1}%")?;
+        let mut line = |name: &str, offset: Option<u64>, length: u64| {
+            let share = length as f64 / self.length as f64;
+            let bar = "#".repeat((share * BAR).round() as usize);
+            let offset = offset.map_or(String::new(), |offset| offset.to_string());
+            let drawn = format!("  {name:<14}{offset:>14}{length:>14}{:>7.1}%  {bar}", 100.0 * share);
+            writeln!(f, "{}", drawn.trim_end())
+        };
+        line("superblock", Some(0), PAGE as u64)?;
+        let mut sections: Vec<_> = self.sections.iter().collect();
+        sections.sort_by_key(|section| section.offset);
+        for SectionSize { name, offset, length } in &sections {
+            line(name, Some(*offset), *length)?;
+        }
+        let named: u64 = sections.iter().map(|section| section.length).sum();
+        line("the rest", None, self.length.saturating_sub(named + PAGE as u64))?;
+        writeln!(f, "  (the rest: section table, trailer, and zeros up to the next page)")
+    }
+
+    fn write_runs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n  {:<14}{:>14}{:>14}{:>8}  radius", "largest runs", "bucket", "bytes", "rows")?;
+        for RunSize { run, bucket, rows, bytes, radius } in &self.largest_runs {
+            writeln!(f, "  {run:<14}{:>14}{bytes:>14}{rows:>8}  {radius:.4}", bucket.0)?;
         }
         writeln!(f, "\n  {:<28}{:>14}", "rows in a run", "runs")?;
         for (power, runs) in &self.runs_by_rows {

@@ -47,7 +47,7 @@ pub struct RunEntry {
     pub rows: u32,
     /// The codes; its checksum covers the region's head.
     pub hot: Place,
-    /// The exact vectors.
+    /// The exact vectors; its checksum covers the region's chunk table.
     pub cold: Place,
     /// Mean of the run's rows when written; `dim` values in index space.
     pub centroid: ScalarBuffer<f32>,

@@ -35,6 +35,15 @@ pub enum Error {
         message: String,
     },
 
+    /// The file is sound, but of a format this program knows no more.
+    #[error("'{path}' needs an older drift: {message}; export its collection with that and import it again")]
+    Older {
+        /// The segment, relative to the store's root.
+        path: String,
+        /// What is not known any more.
+        message: String,
+    },
+
     /// The store failed, or the file ends too early.
     #[error(transparent)]
     Storage(#[from] drift_storage::Error),
@@ -56,6 +65,8 @@ pub(crate) enum Flaw {
     Corrupt(String),
     /// They are from the future.
     Newer(String),
+    /// They are from before anything was promised.
+    Older(String),
 }
 
 impl Flaw {
@@ -65,6 +76,7 @@ impl Flaw {
         match self {
             Self::Corrupt(message) => Error::Corrupt { path, offset, message },
             Self::Newer(message) => Error::Newer { path, message },
+            Self::Older(message) => Error::Older { path, message },
         }
     }
 }

@@ -48,8 +48,7 @@ const SECTION_BYTES: usize = 64;
 /// The section flag "whoever does not know this kind may skip it".
 const OPTIONAL: u32 = 1;
 
-/// What a section holds. The numbers 8 to 10 are meant for a sorted key index, a bloom filter and
-/// quantizers shared by runs.
+/// What a section holds. The number 10 is kept for quantizers shared by runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SectionKind {
     Hot = 1,
@@ -59,11 +58,24 @@ pub(crate) enum SectionKind {
     Schema = 5,
     Directory = 6,
     PayloadSums = 7,
+    KeyIndex = 8,
+    KeyFilter = 9,
+    KeyFences = 11,
 }
 
 impl SectionKind {
-    const ALL: [Self; 7] =
-        [Self::Hot, Self::Cold, Self::Ids, Self::Payload, Self::Schema, Self::Directory, Self::PayloadSums];
+    const ALL: [Self; 10] = [
+        Self::Hot,
+        Self::Cold,
+        Self::Ids,
+        Self::Payload,
+        Self::Schema,
+        Self::Directory,
+        Self::PayloadSums,
+        Self::KeyIndex,
+        Self::KeyFilter,
+        Self::KeyFences,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -74,20 +86,31 @@ impl SectionKind {
             Self::Schema => "SCHEMA",
             Self::Directory => "DIRECTORY",
             Self::PayloadSums => "PAYLOAD_SUMS",
+            Self::KeyIndex => "IDIX",
+            Self::KeyFilter => "BLOM",
+            Self::KeyFences => "KEY_FENCES",
         }
     }
 
     /// How the section is encoded: 0 as this crate draws it, 1 Parquet, 2 Arrow IPC stream.
     fn codec(self) -> u32 {
         match self {
-            Self::Hot | Self::Cold | Self::Ids | Self::PayloadSums => 0,
             Self::Payload => 1,
             Self::Schema | Self::Directory => 2,
+            _ => 0,
         }
     }
 
     fn in_footer(self) -> bool {
-        matches!(self, Self::Schema | Self::Directory | Self::PayloadSums)
+        matches!(self, Self::Schema | Self::Directory | Self::PayloadSums | Self::KeyFences)
+    }
+
+    /// What looks up keys repeats what IDS says: a reader that does not know it reads all rows.
+    fn flags(self) -> u32 {
+        match self {
+            Self::KeyIndex | Self::KeyFilter | Self::KeyFences => OPTIONAL,
+            _ => 0,
+        }
     }
 }
 
@@ -99,7 +122,8 @@ impl SectionKind {
 /// 8   offset   u64  in the file
 /// 16  length   u64  without the zeros up to the next section
 /// 24  codec    u32  0 own, 1 Parquet, 2 Arrow IPC stream
-/// 28  crc32c   u32  of IDS; zero where the footer's checksum or those of parts cover the bytes
+/// 28  crc32c   u32  of IDS and BLOM; zero where the footer's checksum or those of parts cover the
+///                   bytes
 /// 32  zero     32
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,7 +137,7 @@ pub(crate) struct Section {
 impl Section {
     fn put(&self, out: &mut Vec<u8>) {
         out.put_u32_le(self.kind as u32);
-        out.put_u32_le(0);
+        out.put_u32_le(self.kind.flags());
         out.put_u64_le(self.offset);
         out.put_u64_le(self.length);
         out.put_u32_le(self.kind.codec());
@@ -156,7 +180,7 @@ impl Section {
     }
 }
 
-/// The footer: header and section table, then the sections SCHEMA, DIRECTORY and PAYLOAD_SUMS.
+/// The footer: header and section table, then SCHEMA, DIRECTORY, PAYLOAD_SUMS and KEY_FENCES.
 /// One checksum, held by superblock, trailer and manifest, covers it all.
 ///
 /// ```text
@@ -164,7 +188,7 @@ impl Section {
 /// 48   sections         u32  n
 /// 52   zero             12
 /// 64   section table    n * 64
-///      the three sections, each at a multiple of 64 of the footer
+///      the four sections, each at a multiple of 64 of the footer
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Footer {

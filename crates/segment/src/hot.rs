@@ -1,5 +1,8 @@
 use bytes::{Buf, BufMut, Bytes};
-use drift_codec::{Sq8, Sq8Block};
+use drift_codec::{
+    Sq8, Sq8Block,
+    packed::{Packed, pack},
+};
 use drift_kernels::sq8_stride;
 use drift_types::VectorId;
 
@@ -26,10 +29,10 @@ const SQ8: u16 = 1;
 /// 0    rows          u32   n
 /// 4    dim           u32   d
 /// 8    planes        u32   p
-/// 12   zero          u32
+/// 12   keys' length  u32   l
 /// 16   plane table   32 p  kind u16, bits u16, offset u32 (in the region), length u32, crc32c u32,
 ///                          16 zeros
-///      keys          u64   n
+///      keys          l     n numbers, packed
 ///      the planes, each at a multiple of 64
 /// ```
 ///
@@ -45,7 +48,7 @@ const SQ8: u16 = 1;
 /// ```
 #[derive(Debug)]
 pub struct HotRun {
-    ids: Vec<VectorId>,
+    keys: Packed,
     step: f32,
     error: f32,
     codes: Bytes,
@@ -65,56 +68,63 @@ impl HotRun {
         }
     }
 
-    /// The key of each row.
-    pub fn ids(&self) -> &[VectorId] {
-        &self.ids
+    /// The key of row `i` of the run.
+    ///
+    /// # Panics
+    /// When the run has no such row.
+    pub fn id(&self, i: usize) -> VectorId {
+        VectorId(self.keys.get(i))
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.ids.len()
+        self.keys.len()
     }
 
     /// Bytes it holds in memory.
     pub(crate) fn bytes(&self) -> u64 {
-        let floats = self.norms_sq.len() + self.centre.len();
-        (size_of_val(&*self.ids) + self.codes.len() + 4 * floats + size_of::<Self>()) as u64
+        // Norms and centre also stand in the region, which the codes keep in memory as a whole.
+        let floats = 2 * (self.norms_sq.len() + self.centre.len());
+        (self.keys.bytes_len() + self.codes.len() + 4 * floats + size_of::<Self>()) as u64
     }
 
     /// Reads a region of `rows` rows; `crc` proves its head.
     pub(crate) fn parse(region: Bytes, rows: usize, dim: usize, crc: u32) -> Result<Self, Flaw> {
-        let planes = region.get(8..12).map_or(0, |mut planes| planes.get_u32_le());
-        let planes = planes as usize;
-        let head = planes.checked_mul(PLANE_BYTES).and_then(|table| table.checked_add(HEADER_BYTES + 8 * rows));
-        let head = head.and_then(|end| region.get(..end)).ok_or("the head leaves its region")?;
-        verify(head, crc)?;
-
-        let (mut header, rest) = head.split_at(HEADER_BYTES);
-        if (header.get_u32_le() as usize, header.get_u32_le() as usize) != (rows, dim) {
+        let mut header = region.get(..HEADER_BYTES).ok_or("no whole head")?;
+        let mut number = || u64::from(header.get_u32_le());
+        let (n, d, planes, keys) = (number(), number(), number(), number());
+        let table_end = HEADER_BYTES as u64 + planes * PLANE_BYTES as u64;
+        let end = table_end + keys;
+        if end > region.len() as u64 {
+            return Err("the head leaves its region".into());
+        }
+        let (table_end, end) = (table_end as usize, end as usize);
+        verify(&region[..end], crc)?;
+        if (n, d) != (rows as u64, dim as u64) {
             return Err("the region belongs to another run".into());
         }
-        let (mut table, keys) = rest.split_at(planes * PLANE_BYTES);
-        let ids = le::u64s(keys).map(VectorId).collect();
+        let keys = Packed::parse(region.slice(table_end..end), rows).map_err(|e| format!("keys of a run: {e}"))?;
+        let mut table = &region[HEADER_BYTES..table_end];
         for _ in 0..planes {
             let plane = Plane::take(&mut table);
             // Planes of other kinds are alternatives to this one.
             if (plane.kind, plane.bits) == (SQ8, 8) {
-                return Self::parse_sq8(ids, plane.bytes(&region)?, dim);
+                return Self::parse_sq8(keys, plane.bytes(&region)?, dim);
             }
         }
         Err(Flaw::Newer("it has no SQ8 codes".into()))
     }
 
-    fn parse_sq8(ids: Vec<VectorId>, plane: Bytes, dim: usize) -> Result<Self, Flaw> {
-        let codes = LINE..LINE + ids.len() * sq8_stride(dim);
-        let norms_sq = codes.end..codes.end + 4 * ids.len();
+    fn parse_sq8(keys: Packed, plane: Bytes, dim: usize) -> Result<Self, Flaw> {
+        let codes = LINE..LINE + keys.len() * sq8_stride(dim);
+        let norms_sq = codes.end..codes.end + 4 * keys.len();
         let centre = norms_sq.end..norms_sq.end + 4 * dim;
         if plane.len() != centre.end {
             return Err("the SQ8 plane is of another length".into());
         }
         let mut header = &plane[..LINE];
         Ok(Self {
-            ids,
+            keys,
             step: header.get_f32_le(),
             error: header.get_f32_le(),
             norms_sq: le::f32s(&plane[norms_sq]),
@@ -171,7 +181,9 @@ impl Plane {
 /// the region and the checksum of its head; `None` if the region is too large for its own offsets.
 pub(crate) fn encode(ids: &[VectorId], rows: &[f32], dim: usize) -> Option<(Vec<u8>, u32)> {
     let plane = encode_sq8(rows, dim);
-    let head = HEADER_BYTES + PLANE_BYTES + 8 * ids.len();
+    let mut keys = Vec::new();
+    pack(&ids.iter().map(|id| id.0).collect::<Vec<_>>(), &mut keys);
+    let head = HEADER_BYTES + PLANE_BYTES + keys.len();
     let offset = head.next_multiple_of(LINE);
     u32::try_from(offset + plane.len()).ok()?;
 
@@ -179,11 +191,11 @@ pub(crate) fn encode(ids: &[VectorId], rows: &[f32], dim: usize) -> Option<(Vec<
     region.put_u32_le(ids.len() as u32);
     region.put_u32_le(dim as u32);
     region.put_u32_le(1);
-    region.put_u32_le(0);
+    region.put_u32_le(keys.len() as u32);
     let crc = crc32c::crc32c(&plane);
     let (offset, length) = (offset as u32, plane.len() as u32);
     Plane { kind: SQ8, bits: 8, offset, length, crc }.put(&mut region);
-    le::put_u64s(&mut region, ids.iter().map(|id| id.0));
+    region.extend_from_slice(&keys);
     let crc = crc32c::crc32c(&region);
     region.resize(offset as usize, 0);
     region.extend_from_slice(&plane);

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use arrow_array::RecordBatch;
 use drift_kernels::MAX_DIM;
-use drift_types::{BucketId, CollectionId, Metric, SegmentId, SeqNo, VectorId};
+use drift_types::{BucketId, CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
 
 use crate::{Error, Result, SegmentMeta};
 
@@ -25,6 +25,8 @@ pub struct SegmentInput {
     pub ids: Vec<VectorId>,
     /// Each row's sequence number.
     pub seqs: Vec<SeqNo>,
+    /// How the vectors are stored.
+    pub compression: Compression,
     /// Every column but the vector, as [`SegmentMeta::payload_schema`] says.
     pub payload: RecordBatch,
 }

@@ -15,14 +15,6 @@ pub(crate) fn f32s(bytes: &[u8]) -> Vec<f32> {
     values.iter().map(|value| f32::from_le_bytes(*value)).collect()
 }
 
-/// Appends `values` to `out`.
-pub(crate) fn put_u64s(out: &mut Vec<u8>, values: impl ExactSizeIterator<Item = u64>) {
-    let start = out.len();
-    out.resize(start + 8 * values.len(), 0);
-    let (slots, _) = out[start..].as_chunks_mut();
-    slots.iter_mut().zip(values).for_each(|(slot, value)| *slot = value.to_le_bytes());
-}
-
 /// The numbers in `bytes`, of a multiple of 8 bytes.
 pub(crate) fn u64s(bytes: &[u8]) -> impl Iterator<Item = u64> {
     let (values, rest) = bytes.as_chunks();

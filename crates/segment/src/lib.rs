@@ -11,11 +11,14 @@
 //! HOT         one region per run    hot.rs         what a search scans: codes, norms, keys
 //! COLD        one region per run    cold.rs        the vectors as they were inserted
 //! IDS         one region            ids.rs         key and sequence number of every row
+//! IDIX        pages of 4 KiB        key_index.rs   sorted keys, each with its row's ordinal
+//! BLOM        one region            bloom.rs       which keys are not here
 //! PAYL        a Parquet file        payload.rs     every column but the vector
 //! footer      header                footer.rs      identity and section table
 //!             SCHEMA                meta.rs        the user's schema and what drift knows of it
 //!             DIRECTORY             directory.rs   place, checksum and statistics of each run
 //!             PAYLOAD_SUMS          payload.rs     a checksum of each page of PAYL
+//!             KEY_FENCES            key_index.rs   first key and checksum of each page of IDIX
 //! trailer     the last 64 bytes     trailer.rs     footer, length, version again
 //! ```
 //!
@@ -29,19 +32,25 @@
 //!
 //! | version | change |
 //! |---------|--------|
-//! | 0.1     | the first; may change without notice until 1.0 |
+//! | 0.1     | the first |
+//! | 0.2     | keys, sequence numbers and vectors coded; key index; bloom filter |
+//!
+//! Versions may change without notice until 1.0. There is no reader for 0.1.
 #![forbid(unsafe_code)]
 
+mod bloom;
 mod cold;
 mod describe;
 mod directory;
 mod error;
 mod file;
+mod find;
 mod footer;
 mod hot;
 mod identity;
 mod ids;
 mod input;
+mod key_index;
 mod le;
 mod meta;
 mod open;
@@ -50,18 +59,22 @@ mod payload;
 mod reader;
 mod superblock;
 mod trailer;
+mod verify;
 mod version;
 mod write;
 
+pub use bloom::KeyFilter;
 pub use cold::ExactRun;
-pub use describe::{Description, SectionSize};
+pub use describe::{Description, RunSize, SectionSize};
 pub use directory::{Place, RunEntry};
 pub use error::{Error, Result};
 pub use footer::FooterRef;
 pub use hot::HotRun;
 pub use ids::IdBlock;
 pub use input::{RunInput, SegmentInput};
+pub use key_index::KeyPage;
 pub use meta::SegmentMeta;
 pub use parts::{Part, PartCache};
 pub use reader::SegmentReader;
+pub use verify::verify;
 pub use write::{Encoded, write};

@@ -5,10 +5,11 @@ use drift_storage::page::PAGE;
 use drift_types::Metric;
 
 use crate::{
-    Error, ExactRun, FooterRef, HotRun, IdBlock, Result, RunEntry, SegmentMeta, directory,
+    Error, ExactRun, FooterRef, HotRun, IdBlock, KeyFilter, KeyPage, Result, RunEntry, SegmentMeta, directory,
     error::{Flaw, verify},
     file::File,
     footer::{Footer, Section, SectionKind},
+    key_index::KeyIndex,
     payload::Payload,
     superblock::Superblock,
     trailer,
@@ -22,7 +23,11 @@ pub(crate) struct Opened {
     pub(crate) meta: SegmentMeta,
     pub(crate) runs: Vec<RunEntry>,
     pub(crate) payload: Payload,
+    pub(crate) key_index: KeyIndex,
+    /// Feature bits of the trailer.
+    pub(crate) ro_compat: u64,
     ids: Section,
+    key_filter: Section,
     /// The vector column's position in the schema.
     vector_index: usize,
 }
@@ -42,19 +47,19 @@ impl Opened {
         Self::open_at(file, place).await
     }
 
-    async fn open_at(file: File, place: FooterRef) -> Result<Self> {
+    pub(crate) async fn open_at(file: File, place: FooterRef) -> Result<Self> {
         let place = place.checked().map_err(|flaw| file.flawed(flaw, place.offset))?;
         let bytes = file.read(place.offset..place.file_length()).await?;
         let file = Arc::new(file);
         let (footer, trailer) = bytes.split_at(place.length as usize);
-        let parsed = trailer::check(trailer, place).and_then(|()| {
+        let parsed = trailer::check(trailer, place).and_then(|ro_compat| {
             verify(footer, place.crc)?;
-            Self::parse(file.clone(), bytes.slice(..footer.len()), place)
+            Self::parse(file.clone(), bytes.slice(..footer.len()), place, ro_compat)
         });
         parsed.map_err(|flaw| file.flawed(flaw, place.offset))
     }
 
-    fn parse(file: Arc<File>, bytes: Bytes, place: FooterRef) -> Result<Self, Flaw> {
+    fn parse(file: Arc<File>, bytes: Bytes, place: FooterRef, ro_compat: u64) -> Result<Self, Flaw> {
         let footer = Footer::parse(&bytes, place)?;
         let identity = footer.identity;
         let blob = |kind| {
@@ -71,8 +76,10 @@ impl Opened {
             meta.payload_schema(),
             identity.rows as usize,
         )?;
-        let (ids, vector_index) = (footer.section(SectionKind::Ids)?, meta.vector_index());
-        Ok(Self { file, place, footer, meta, runs, payload, ids, vector_index })
+        let key_index = KeyIndex::parse(footer.section(SectionKind::KeyIndex)?, &blob(SectionKind::KeyFences)?)?;
+        let (ids, key_filter) = (footer.section(SectionKind::Ids)?, footer.section(SectionKind::KeyFilter)?);
+        let vector_index = meta.vector_index();
+        Ok(Self { file, place, footer, meta, runs, payload, key_index, ro_compat, ids, key_filter, vector_index })
     }
 
     /// Where the payload has this column of the schema; `None` for the vector column.
@@ -86,7 +93,7 @@ impl Opened {
 
     pub(crate) async fn read_ids(&self) -> Result<Arc<IdBlock>> {
         let bytes = self.file.read(self.ids.offset..self.ids.end()).await?;
-        let ids = IdBlock::parse(&bytes, self.footer.identity.rows as usize, self.ids.crc);
+        let ids = IdBlock::parse(bytes, self.footer.identity.rows as usize, self.ids.crc);
         ids.map(Arc::new).map_err(|flaw| self.file.flawed(flaw, self.ids.offset))
     }
 
@@ -103,6 +110,20 @@ impl Opened {
         let norms = self.meta.metric == Metric::Cosine;
         let exact = ExactRun::parse(&region, run.rows as usize, self.meta.dim, norms, run.cold.crc);
         exact.map(Arc::new).map_err(|flaw| self.file.flawed(flaw, run.cold.offset))
+    }
+
+    pub(crate) async fn read_key_filter(&self) -> Result<Arc<KeyFilter>> {
+        let section = self.key_filter;
+        let blocks = self.file.read(section.offset..section.end()).await?;
+        let filter = KeyFilter::parse(blocks, section.crc);
+        filter.map(Arc::new).map_err(|flaw| self.file.flawed(flaw, section.offset))
+    }
+
+    /// A page of the key index that has been asked about a key.
+    pub(crate) async fn read_key_page(&self, page: u32) -> Result<Arc<KeyPage>> {
+        let place = self.key_index.place(page);
+        let page = KeyPage::parse(self.file.read(place.range()).await?, place.crc, self.footer.identity.rows);
+        page.map(Arc::new).map_err(|flaw| self.file.flawed(flaw, place.offset))
     }
 
     fn run(&self, run: u32) -> Result<&RunEntry> {

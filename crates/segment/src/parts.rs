@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use drift_storage::cache::Cache;
 
-use crate::{ExactRun, HotRun, IdBlock};
+use crate::{ExactRun, HotRun, IdBlock, KeyFilter, KeyPage};
 
 /// What a cache keeps of segments, decoded and verified.
 #[derive(Clone, Debug)]
@@ -16,6 +16,10 @@ pub enum Part {
     Ids(Arc<IdBlock>),
     /// One payload column of a whole segment.
     Column(ArrayRef),
+    /// The bloom filter over a segment's keys.
+    KeyFilter(Arc<KeyFilter>),
+    /// A page of the key index.
+    KeyPage(Arc<KeyPage>),
 }
 
 /// The cache that all readers of a process share.
@@ -60,3 +64,5 @@ cached!(0, Hot, Arc<HotRun>, |run| run.bytes());
 cached!(1, Exact, Arc<ExactRun>, |run| run.bytes());
 cached!(2, Ids, Arc<IdBlock>, |ids| ids.bytes());
 cached!(3, Column, ArrayRef, |column| column.get_array_memory_size() as u64);
+cached!(4, KeyFilter, Arc<KeyFilter>, |filter| filter.bytes());
+cached!(5, KeyPage, Arc<KeyPage>, |page| page.bytes());

@@ -57,6 +57,9 @@ const METADATA_BYTES: usize = 64 << 10;
 
 const PAGE_BYTES: u64 = PAGE as u64;
 
+/// Whole pages that are read and verified together.
+const VERIFIED_AT_ONCE: u64 = 1 << 20;
+
 /// Writes `payload` as a Parquet file to `out`; returns PAYLOAD_SUMS.
 ///
 /// # Errors
@@ -174,6 +177,21 @@ impl Payload {
     pub(crate) async fn read(&self, columns: &[usize], rows: Option<&[u32]>) -> Result<RecordBatch> {
         let schema = Arc::new(self.schema.project(columns)?);
         self.decode(columns, rows, &schema).await.map_err(|error| self.blob.error(error))
+    }
+
+    /// Reads all of PAYL, a piece at a time, and Parquet's own footer; returns what is wrong.
+    pub(crate) async fn verify(&self) -> Vec<Error> {
+        let mut wrong = Vec::new();
+        let mut start = 0;
+        while start < self.blob.length {
+            let end = self.blob.length.min(start + VERIFIED_AT_ONCE);
+            wrong.extend(self.blob.read(start..end).await.err());
+            start = end;
+        }
+        if wrong.is_empty() && self.blob.length > 0 {
+            wrong.extend(self.load_metadata().await.err().map(|error| self.blob.error(error)));
+        }
+        wrong
     }
 
     async fn decode(&self, columns: &[usize], rows: Option<&[u32]>, schema: &SchemaRef) -> ParquetResult<RecordBatch> {

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     Description, Error, ExactRun, FooterRef, HotRun, IdBlock, PartCache, Result, RunEntry, SegmentMeta, file::File,
-    open::Opened, parts::Cached,
+    open::Opened, parts::Cached, version,
 };
 
 /// How many runs are read at once where many are needed.
@@ -22,7 +22,7 @@ const CONCURRENT_RUNS: usize = 8;
 /// run, row or column that the segment does not have.
 #[derive(Clone)]
 pub struct SegmentReader {
-    opened: Arc<Opened>,
+    pub(crate) opened: Arc<Opened>,
     cache: Arc<PartCache>,
 }
 
@@ -66,6 +66,12 @@ impl SegmentReader {
         self.opened.place
     }
 
+    /// Whether the rows may be moved into a new segment. Not those of a file with features that
+    /// this program does not know and that only readers may ignore: they would be lost.
+    pub fn can_rewrite(&self) -> bool {
+        version::can_rewrite(self.opened.ro_compat)
+    }
+
     /// Range reads made of the store since the segment was opened, opening included.
     pub fn reads(&self) -> u64 {
         self.opened.file.reads()
@@ -74,6 +80,11 @@ impl SegmentReader {
     /// What a person wants to know of the file.
     pub fn describe(&self) -> Description {
         Description::new(&self.opened)
+    }
+
+    /// Reads the whole file, one part at a time, past the cache, and returns what is wrong with it.
+    pub async fn verify(&self) -> Vec<Error> {
+        self.opened.verify().await
     }
 
     /// Key and sequence number of every row.
@@ -218,7 +229,7 @@ impl SegmentReader {
     }
 
     /// A part from the cache, or else as `load` reads it.
-    async fn part<T: Cached>(&self, index: u32, load: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn part<T: Cached>(&self, index: u32, load: impl Future<Output = Result<T>>) -> Result<T> {
         let load = async {
             let value = load.await?;
             let weight = value.weight();

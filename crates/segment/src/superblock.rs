@@ -56,9 +56,9 @@ impl Superblock {
         }
         verify(fields, crc.try_get_u32_le().map_err(|_| "no whole superblock")?)?;
         fields.advance(MAGIC.len());
-        let (major, _minor, _zero) = (fields.get_u16_le(), fields.get_u16_le(), fields.get_u32_le());
+        let (major, minor, _zero) = (fields.get_u16_le(), fields.get_u16_le(), fields.get_u32_le());
         let (_compat, _ro_compat) = (fields.get_u64_le(), fields.get_u64_le());
-        version::check(major, fields.get_u64_le())?;
+        version::check(major, minor, fields.get_u64_le())?;
         fields.advance(8);
         let identity = Identity::take(&mut fields)?;
         let footer = FooterRef::take(&mut fields)?;
@@ -104,6 +104,7 @@ mod tests {
     #[test]
     fn what_a_later_version_may_add_is_told_from_what_it_may_change() {
         assert!(matches!(parse_with(8, 9), Err(Flaw::Newer(_))), "major");
+        assert!(matches!(parse_with(10, 1), Err(Flaw::Older(_))), "minor");
         assert!(matches!(parse_with(32, 1), Err(Flaw::Newer(_))), "incompat");
         for (at, what) in [(10, "minor"), (16, "compat"), (24, "ro_compat"), (2000, "reserved")] {
             assert_eq!(parse_with(at, 9).unwrap(), superblock(), "{what}");

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use drift_storage::page::PAGE;
 
 use crate::{
-    Error, FooterRef, Result, RunInput, SegmentInput, cold,
+    Error, FooterRef, Result, RunInput, SegmentInput, bloom, cold,
     directory::{self, Place, RunEntry},
     footer::{Footer, Section, SectionKind},
     hot,
     identity::Identity,
-    ids, payload,
+    ids, key_index, payload,
     superblock::Superblock,
     trailer,
 };
@@ -36,14 +36,18 @@ pub fn write(input: &SegmentInput) -> Result<Encoded> {
     let mut sink = Sink::new(Cursor::new(Vec::new()))?;
     let hot = write_hot(&mut sink, input)?;
     let cold = write_cold(&mut sink, input)?;
-    let ids = ids::encode(&input.ids, &input.seqs);
-    let ids_at = sink.append(&ids)?;
+    let ids = whole(&mut sink, SectionKind::Ids, &ids::encode(&input.ids, &input.seqs))?;
+    let (key_pages, key_fences) = key_index::encode(&input.ids);
+    let key_index = Section { crc: 0, ..whole(&mut sink, SectionKind::KeyIndex, &key_pages)? };
+    let key_filter = whole(&mut sink, SectionKind::KeyFilter, &bloom::encode(&input.ids))?;
     let payload_at = sink.align()?;
     let sums = payload::write(&mut sink, &input.payload)?;
     let sections = vec![
         spanning(SectionKind::Hot, &hot),
         spanning(SectionKind::Cold, &cold),
-        Section { kind: SectionKind::Ids, offset: ids_at, length: ids.len() as u64, crc: crc32c::crc32c(&ids) },
+        ids,
+        key_index,
+        key_filter,
         Section { kind: SectionKind::Payload, offset: payload_at, length: sink.at - payload_at, crc: 0 },
     ];
     let runs: Vec<RunEntry> =
@@ -52,6 +56,7 @@ pub fn write(input: &SegmentInput) -> Result<Encoded> {
         (SectionKind::Schema, input.meta.encode()?),
         (SectionKind::Directory, directory::encode(&runs, input.meta.dim)?),
         (SectionKind::PayloadSums, sums),
+        (SectionKind::KeyFences, key_fences),
     ];
     let footer = sink.finish(identity(input), sections, &blobs)?;
     Ok(Encoded { bytes: sink.out.into_inner().into(), footer })
@@ -91,11 +96,15 @@ fn write_cold<W: Write + Seek>(sink: &mut Sink<W>, input: &SegmentInput) -> Resu
     for run in &input.runs {
         let vectors = &input.vectors[run.rows.start * dim..run.rows.end * dim];
         let inv_norms = input.inv_norms.as_ref().map(|norms| &norms[run.rows.clone()]);
-        let region = cold::encode(vectors, inv_norms);
-        let (offset, length) = (sink.append(&region)?, region.len() as u64);
-        places.push(Place { offset, length, crc: crc32c::crc32c(&region) });
+        let (region, crc) = cold::encode(vectors, inv_norms, input.compression);
+        places.push(Place { offset: sink.append(&region)?, length: region.len() as u64, crc });
     }
     Ok(places)
+}
+
+/// Writes a section that is read in one piece.
+fn whole<W: Write + Seek>(sink: &mut Sink<W>, kind: SectionKind, bytes: &[u8]) -> Result<Section> {
+    Ok(Section { kind, offset: sink.append(bytes)?, length: bytes.len() as u64, crc: crc32c::crc32c(bytes) })
 }
 
 /// The section of regions that follow each other; there is at least one.

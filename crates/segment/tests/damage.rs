@@ -1,4 +1,4 @@
-//! Damaged files are noticed: whatever byte flips and wherever the file ends, a reader either fails
+//! Damaged files are noticed: whatever byte changes and wherever the file ends, a reader either fails
 //! with an error that says so or returns what was written.
 
 mod fixture;
@@ -6,106 +6,159 @@ mod fixture;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use drift_segment::{Encoded, Error, FooterRef, IdBlock, PartCache, SegmentReader, write};
+use drift_segment::{Encoded, Error, FooterRef, PartCache, SegmentReader, write};
 use drift_storage::Store;
-use drift_types::Metric;
+use drift_types::{Metric, VectorId};
+use fastrand::Rng;
 use fixture::{Shape, segment};
 
 const PATH: &str = "c/s.drift";
+const PAGE: usize = 4096;
 
 /// All that a segment holds.
 #[derive(Debug, PartialEq)]
 struct Content {
-    entries: String,
-    ids: Arc<IdBlock>,
-    runs: Vec<String>,
+    footer: String,
+    parts: Vec<String>,
+    rows_of_keys: Vec<(usize, u32)>,
     columns: RecordBatch,
 }
 
 async fn read_all(store: &Store, footer: Option<FooterRef>) -> Result<Content, Error> {
     let cache = Arc::new(PartCache::new(1 << 20));
     let reader = SegmentReader::open(store.clone(), PATH.into(), footer, cache).await?;
-    let mut runs = Vec::new();
+    let ids = reader.ids().await?;
+    let mut parts = vec![format!("{ids:?} {:?}", reader.key_filter().await?)];
     for run in 0..reader.runs().len() as u32 {
-        runs.push(format!("{:?} {:?}", reader.hot(run).await?, reader.exact(run).await?));
+        parts.push(format!("{:?} {:?}", reader.hot(run).await?, reader.exact(run).await?));
     }
+    let keys: Vec<VectorId> = ids.iter().map(|(id, _)| id).chain((0..5).map(VectorId)).collect();
     let all: Vec<usize> = (0..reader.meta().schema.fields().len()).collect();
     Ok(Content {
-        entries: format!("{} {:?} {:?}", reader.id(), reader.meta(), reader.runs()),
-        ids: reader.ids().await?,
-        runs,
+        footer: format!("{:?} {:?} {:?} {}", reader.id(), reader.meta(), reader.runs(), reader.can_rewrite()),
+        parts,
+        rows_of_keys: reader.find(&keys).await?,
         columns: reader.columns(&all).await?,
     })
 }
 
-fn small() -> Encoded {
+fn small(seed: u64) -> Encoded {
     let run_rows = vec![5, 1, 9];
     let metric = Metric::Cosine;
-    let (input, _) = segment(&Shape { seed: 1, run_rows, dim: 3, metric, vector_at: 2, columns: 8 });
+    let (input, _) = segment(&Shape { seed, run_rows, dim: 3, metric, vector_at: 1, columns: 3 });
     write(&input).unwrap()
 }
 
-async fn replace(store: &Store, bytes: Vec<u8>) {
-    store.delete(PATH).await.unwrap();
-    store.publish(PATH, bytes).await.unwrap();
+/// A published segment that can be damaged.
+struct Patient {
+    store: Store,
+    bytes: Vec<u8>,
+    footer: FooterRef,
+    content: Content,
+}
+
+impl Patient {
+    async fn new() -> Self {
+        let Encoded { bytes, footer } = small(1);
+        let store = Store::open("memory://").await.unwrap();
+        store.publish(PATH, bytes.clone()).await.unwrap();
+        let content = read_all(&store, None).await.unwrap();
+        assert_eq!(content.rows_of_keys.len(), 15);
+        Self { store, bytes: bytes.to_vec(), footer, content }
+    }
+
+    /// Reads the file as `bytes`; whether the change was noticed. If not, it has changed nothing.
+    async fn notices(&self, bytes: Vec<u8>, footer: Option<FooterRef>, what: &str) -> bool {
+        self.store.delete(PATH).await.unwrap();
+        self.store.publish(PATH, bytes).await.unwrap();
+        match read_all(&self.store, footer).await {
+            Ok(found) => assert_eq!(found, self.content, "{what}"),
+            Err(error) => {
+                says_what_to_do(&error);
+                return true;
+            }
+        }
+        false
+    }
 }
 
 fn says_what_to_do(error: &Error) {
     let text = error.to_string();
-    assert!(text.contains(PATH), "{text}");
-    assert!(text.contains("corrupt") || text.contains("upgrade"), "{text}");
+    assert!(matches!(error, Error::Corrupt { path, .. } if path == PATH), "{text}");
+    assert!(text.contains("corrupt at byte") && text.contains("restore"), "{text}");
+}
+
+/// Most zeros are gaps between parts, so not every one needs to be tried every time.
+#[tokio::test]
+async fn no_changed_byte_changes_what_is_read() {
+    change_bytes(|at, byte| byte != 0 || at % 17 == 0).await;
 }
 
 #[tokio::test]
-async fn no_flipped_byte_changes_what_is_read() {
-    let Encoded { bytes, footer } = small();
-    let store = Store::open("memory://").await.unwrap();
-    store.publish(PATH, bytes.clone()).await.unwrap();
-    let content = read_all(&store, None).await.unwrap();
+#[ignore = "minutes"]
+async fn no_changed_byte_at_all_changes_what_is_read() {
+    change_bytes(|_, _| true).await;
+}
 
-    let last = bytes.len();
-    let critical = |at: usize| at < 160 || at >= footer.offset as usize;
-    let mut noticed = 0;
-    // Zeros are mostly padding: fewer of them are tried.
-    let tried = (0..last).filter(|&at| critical(at) || at % if bytes[at] == 0 { 97 } else { 7 } == 0);
-    for at in tried {
-        let mut damaged = bytes.to_vec();
-        damaged[at] ^= 1 << (at % 8);
-        replace(&store, damaged).await;
-        for footer in [None, Some(footer)] {
-            match read_all(&store, footer).await {
-                Ok(found) => assert_eq!(found, content, "byte {at}"),
-                Err(error) => {
-                    says_what_to_do(&error);
-                    noticed += 1;
-                }
-            }
+async fn change_bytes(is_tried: impl Fn(usize, u8) -> bool) {
+    let patient = Patient::new().await;
+    let mut rng = Rng::with_seed(2);
+    let (mut noticed, start) = (0, patient.footer.offset as usize);
+    for at in (0..patient.bytes.len()).filter(|at| is_tried(*at, patient.bytes[*at])) {
+        let mut damaged = patient.bytes.clone();
+        damaged[at] ^= rng.u8(1..);
+        let what = format!("byte {at}");
+        if at >= start {
+            assert!(patient.notices(damaged.clone(), Some(patient.footer), &what).await, "{what} of footer or trailer");
         }
-        if at >= footer.offset as usize {
-            assert!(read_all(&store, Some(footer)).await.is_err(), "byte {at} of footer or trailer");
-        }
+        noticed += usize::from(patient.notices(damaged, None, &what).await);
     }
-    assert!(noticed > 1000, "only {noticed} noticed");
+    let meant = patient.bytes.iter().filter(|byte| **byte != 0).count();
+    assert!(noticed >= meant, "{noticed} noticed, {meant} are not zero");
 }
 
 #[tokio::test]
 async fn no_cut_goes_unnoticed() {
-    let Encoded { bytes, footer } = small();
-    let store = Store::open("memory://").await.unwrap();
-    let near_end = bytes.len() - 80..bytes.len();
-    for length in (0..bytes.len()).step_by(613).chain(near_end) {
-        replace(&store, bytes[..length].to_vec()).await;
-        for footer in [None, Some(footer)] {
-            says_what_to_do(&read_all(&store, footer).await.unwrap_err());
-        }
+    let patient = Patient::new().await;
+    for length in 0..patient.bytes.len() {
+        let cut = patient.bytes[..length].to_vec();
+        let what = format!("the first {length} bytes");
+        assert!(patient.notices(cut.clone(), Some(patient.footer), &what).await, "{what}");
+        assert!(patient.notices(cut, None, &what).await, "{what}");
     }
 }
 
 #[tokio::test]
+async fn no_zeroed_and_no_swapped_page_changes_what_is_read() {
+    let patient = Patient::new().await;
+    let pages: Vec<_> =
+        (0..patient.bytes.len()).step_by(PAGE).map(|at| at..(at + PAGE).min(patient.bytes.len())).collect();
+    for (i, page) in pages.iter().enumerate() {
+        let mut zeroed = patient.bytes.clone();
+        zeroed[page.clone()].fill(0);
+        assert!(patient.notices(zeroed, None, &format!("page {i} zeroed")).await);
+        for (j, other) in pages.iter().enumerate().skip(i + 1).filter(|(_, other)| other.len() == PAGE) {
+            let mut swapped = patient.bytes.clone();
+            swapped[page.clone()].copy_from_slice(&patient.bytes[other.clone()]);
+            swapped[other.clone()].copy_from_slice(&patient.bytes[page.clone()]);
+            let what = format!("pages {i} and {j} swapped");
+            assert!(patient.notices(swapped, None, &what).await, "{what}");
+        }
+    }
+}
+
+/// Both files are sound: only who knows the footer can tell that this is another one.
+#[tokio::test]
+async fn another_segment_under_this_name_is_refused() {
+    let patient = Patient::new().await;
+    let other = small(2);
+    assert!(patient.notices(other.bytes.to_vec(), Some(patient.footer), "another segment").await);
+}
+
+#[tokio::test]
 async fn a_footer_that_is_nowhere_is_refused() {
-    let Encoded { bytes, footer } = small();
-    let store = Store::open("memory://").await.unwrap();
-    store.publish(PATH, bytes).await.unwrap();
+    let patient = Patient::new().await;
+    let footer = patient.footer;
     for wrong in [
         FooterRef { offset: 0, ..footer },
         FooterRef { offset: footer.offset + 1, ..footer },
@@ -115,6 +168,58 @@ async fn a_footer_that_is_nowhere_is_refused() {
         FooterRef { length: footer.length - 64, ..footer },
         FooterRef { crc: !footer.crc, ..footer },
     ] {
-        says_what_to_do(&read_all(&store, Some(wrong)).await.unwrap_err());
+        assert!(patient.notices(patient.bytes.clone(), Some(wrong), &format!("{wrong:?}")).await);
     }
+}
+
+/// Bits that only forbid to rewrite do not forbid to read.
+#[tokio::test]
+async fn a_file_that_may_only_be_read_says_so() {
+    let patient = Patient::new().await;
+    let mut bytes = patient.bytes.clone();
+    let trailer = bytes.len() - 64;
+    bytes[trailer + 40] = 4;
+    let crc = crc32c::crc32c(&bytes[trailer..trailer + 52]);
+    bytes[trailer + 52..trailer + 56].copy_from_slice(&crc.to_le_bytes());
+    patient.store.delete(PATH).await.unwrap();
+    patient.store.publish(PATH, bytes).await.unwrap();
+    let found = read_all(&patient.store, Some(patient.footer)).await.unwrap();
+    let reader =
+        SegmentReader::open(patient.store.clone(), PATH.into(), None, Arc::new(PartCache::new(0))).await.unwrap();
+    assert!(!reader.can_rewrite());
+    assert_eq!((found.parts, found.columns), (patient.content.parts, patient.content.columns));
+}
+
+#[tokio::test]
+async fn verify_misses_nothing_that_a_reader_would_meet() {
+    let patient = Patient::new().await;
+    for at in (0..patient.bytes.len()).step_by(41) {
+        let mut damaged = patient.bytes.clone();
+        damaged[at] ^= 0x40;
+        let encoded = Encoded { bytes: damaged.clone().into(), footer: patient.footer };
+        if drift_segment::verify(&encoded).is_ok() {
+            for footer in [None, Some(patient.footer)] {
+                assert!(!patient.notices(damaged.clone(), footer, &format!("byte {at}")).await, "byte {at}");
+            }
+        }
+    }
+    drift_segment::verify(&small(1)).unwrap();
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_said_not_only_the_first() {
+    let Patient { store, bytes, footer, .. } = Patient::new().await;
+    let reader =
+        SegmentReader::open(store.clone(), PATH.into(), Some(footer), Arc::new(PartCache::new(0))).await.unwrap();
+    assert!(reader.verify().await.is_empty());
+
+    let mut damaged = bytes;
+    let parts = [9, reader.runs()[1].hot.offset as usize, reader.runs()[2].cold.offset as usize];
+    parts.iter().for_each(|&at| damaged[at] ^= 1);
+    damaged.truncate(damaged.len() - 1);
+    store.delete(PATH).await.unwrap();
+    store.publish(PATH, damaged).await.unwrap();
+    let wrong = reader.verify().await;
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    wrong.iter().for_each(says_what_to_do);
 }

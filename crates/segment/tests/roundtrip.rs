@@ -2,14 +2,14 @@
 
 mod fixture;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow_array::{RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_select::take::take_record_batch;
 use drift_codec::Sq8;
 use drift_segment::{Error, FooterRef, PartCache, SegmentInput, SegmentReader, write};
 use drift_storage::Store;
-use drift_types::Metric;
+use drift_types::{Metric, VectorId};
 use fixture::{Shape, segment};
 use proptest::{prelude::*, sample::select};
 
@@ -60,6 +60,7 @@ proptest! {
             let reader = open(&store, Some(footer)).await.unwrap();
             check_entries(&reader, &input);
             check_parts(&reader, &input).await;
+            check_keys(&reader, &input, &picks).await;
 
             let all: Vec<usize> = (0..full.num_columns()).collect();
             assert_eq!(reader.columns(&all).await.unwrap(), full);
@@ -90,7 +91,9 @@ fn check_entries(reader: &SegmentReader, input: &SegmentInput) {
 
 async fn check_parts(reader: &SegmentReader, input: &SegmentInput) {
     let ids = reader.ids().await.unwrap();
-    assert_eq!((&ids.ids, &ids.seqs), (&input.ids, &input.seqs));
+    assert!(ids.iter().eq(input.ids.iter().copied().zip(input.seqs.iter().copied())));
+    let last = ids.rows() - 1;
+    assert_eq!((ids.id(last as u32), ids.seq(last as u32)), (input.ids[last], input.seqs[last]));
     let dim = input.meta.dim;
     for (i, run) in input.runs.iter().enumerate() {
         let i = i as u32;
@@ -109,13 +112,26 @@ async fn check_parts(reader: &SegmentReader, input: &SegmentInput) {
         }
         let sq8 = Sq8::train(&indexed, dim);
         let (coded, found) = (sq8.encode(&indexed), hot.sq8());
-        assert_eq!(hot.ids(), &input.ids[run.rows.clone()]);
+        assert!((0..hot.rows()).map(|i| hot.id(i)).eq(input.ids[run.rows.clone()].iter().copied()));
         assert_eq!((found.centre, found.step, found.error), (&*sq8.centre, sq8.step, coded.error));
         assert_eq!((found.codes, found.norms_sq), (&*coded.codes, &*coded.norms_sq));
     }
     let runs = input.runs.len() as u32;
     assert!(matches!(reader.hot(runs).await, Err(Error::Invalid(_))));
     assert!(matches!(reader.exact(runs).await, Err(Error::Invalid(_))));
+}
+
+/// Finds the picked rows by their keys, and nothing by others.
+async fn check_keys(reader: &SegmentReader, input: &SegmentInput, picks: &[(u32, u8)]) {
+    let picked = picks.iter().map(|(row, other)| match input.ids[*row as usize % input.ids.len()] {
+        VectorId(key) if *other < 100 => VectorId(key.wrapping_add(1)),
+        key => key,
+    });
+    let keys: Vec<VectorId> = picked.collect();
+    let rows_of = |key: VectorId| (0..input.ids.len()).filter(move |row| input.ids[*row] == key);
+    let expected: Vec<_> =
+        (0..).zip(&keys).flat_map(|(i, key)| rows_of(*key).map(move |row| (i, row as u32))).collect();
+    assert_eq!(reader.find(&keys).await.unwrap(), expected);
 }
 
 fn large() -> Shape {
@@ -143,6 +159,44 @@ async fn parts_are_read_once() {
         reader.ids().await.unwrap();
     }
     assert_eq!(reader.reads(), 4);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_there_costs_no_page_and_one_that_is_costs_one() {
+    let (mut input, _) = segment(&large());
+    input.ids = (0..4500).map(|row| VectorId(row * 7919 % 4500 * 1000)).collect();
+    let (store, footer) = publish(&input).await;
+    let reader = open(&store, Some(footer)).await.unwrap();
+    let filter = reader.key_filter().await.unwrap();
+    assert_eq!(reader.reads(), 2);
+    let absent: Vec<VectorId> = (1..2000).map(|n| VectorId(n * 1000 + 1)).collect();
+    let (passing, stopped): (Vec<_>, Vec<_>) = absent.into_iter().partition(|key| filter.may_hold(*key));
+    assert_eq!(reader.find(&stopped).await.unwrap(), []);
+    assert_eq!(reader.reads(), 2);
+    assert!(passing.len() < 20);
+    assert_eq!(reader.find(&passing).await.unwrap(), []);
+
+    let reader = open(&store, Some(footer)).await.unwrap();
+    for _ in 0..2 {
+        let key = VectorId(7919 % 4500 * 1000); // of row 1, and no page's first
+        assert_eq!(reader.find(&[key]).await.unwrap(), [(0, 1)]);
+        assert_eq!(reader.reads(), 3);
+    }
+}
+
+/// A key of so many rows that they fill pages, and a neighbour on either side.
+#[tokio::test]
+async fn all_rows_of_a_key_are_found() {
+    let (mut input, _) = segment(&large());
+    input.ids = (0..4500).map(VectorId).collect();
+    input.ids[40..4401].fill(VectorId(1000));
+    input.ids[4401..].fill(VectorId(4400));
+    let (store, footer) = publish(&input).await;
+    let reader = open(&store, Some(footer)).await.unwrap();
+    let found = reader.find(&[VectorId(4400), VectorId(1000), VectorId(39)]).await.unwrap();
+    let rows = |position, rows: Range<u32>| rows.map(move |row| (position, row));
+    let expected = [rows(0, 4401..4500), rows(1, 40..4401), rows(2, 39..40)].map(Vec::from_iter).concat();
+    assert!(found == expected, "{:?}", found.iter().zip(&expected).find(|(a, b)| a != b));
 }
 
 /// Winners cost their own pages: damage anywhere else in the payload goes unseen.
@@ -226,8 +280,11 @@ async fn a_directory_serves_as_well_and_a_person_is_told_what_is_in_it() {
 
     let description = reader.describe();
     assert_eq!(description.runs_by_rows, [(512, 1), (1024, 2)]);
+    let rows: Vec<u32> = description.largest_runs.iter().map(|run| run.rows).collect();
+    assert!(rows.len() == 3 && rows.is_sorted_by(|a, b| a >= b), "{rows:?}");
+    assert!(description.code_bits > 8.0 && description.exact_bits > 8.0, "{description:?}");
     let text = description.to_string();
-    for word in ["HOT", "COLD", "IDS", "PAYL", "DIRECTORY", "4500 in 3 runs", "1024..2048"] {
+    for word in ["HOT", "COLD", "IDS", "IDIX", "BLOM", "PAYL", "DIRECTORY", "4500 in 3 runs", "1024..2048"] {
         assert!(text.contains(word), "{word} is missing in\n{text}");
     }
 }

@@ -140,6 +140,11 @@ impl Faulty {
         Box::pin(self.call(Operation::List, dir, self.inner.list(dir)))
     }
 
+    /// No call to an object store, so nothing goes wrong with it.
+    pub(crate) fn remove_empty_dirs<'a>(&'a self, dir: &'a str) -> Work<'a, ()> {
+        Box::pin(self.inner.remove_empty_dirs(dir))
+    }
+
     async fn call<T>(&self, operation: Operation, path: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let failed = |what: &str| Error::Remote { path: path.to_owned(), source: io::Error::other(what).into() };
         match self.faults.next(operation, path) {

@@ -5,7 +5,10 @@
 //! "create if absent" ([`Store::put_if_absent`]).
 #![forbid(unsafe_code)]
 
+mod aligned;
 pub mod cache;
+mod direct;
+mod environment;
 mod error;
 #[cfg(feature = "faults")]
 pub mod faults;

@@ -9,7 +9,6 @@ use std::{
     fs::{self, File},
     io::{self, ErrorKind, Write},
     ops::Range,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,12 +16,12 @@ use std::{
 use bytes::Bytes;
 use ulid::Ulid;
 
-use crate::{Error, Put, Result};
+use crate::{Error, Put, Result, direct::DirectIo};
 
 /// Unfinished files live here, so that no listing meets them and one sweep finds them.
 const TMP: &str = ".tmp";
 
-/// Objects kept open for reading.
+/// Objects kept open for reading ranges.
 const OPEN_FILES: usize = 256;
 
 /// A store below a directory. All methods block; paths are validated by the caller.
@@ -31,6 +30,7 @@ pub(crate) struct Local {
     root: PathBuf,
     /// Objects are immutable, so an open file stays true until its object is deleted.
     open: quick_cache::sync::Cache<String, Arc<File>>,
+    direct_io: DirectIo,
     /// Directories known to survive a power loss.
     durable: Mutex<HashSet<PathBuf>>,
 }
@@ -41,31 +41,34 @@ impl Local {
         let root = std::path::absolute(root).map_err(|e| io_error(root, e))?;
         create_dir_durably(&root)?;
         let root = root.canonicalize().map_err(|e| io_error(&root, e))?;
-        Ok(Self { root, open: quick_cache::sync::Cache::new(OPEN_FILES), durable: Mutex::default() })
+        let open = quick_cache::sync::Cache::new(OPEN_FILES);
+        Ok(Self { root, open, direct_io: DirectIo::new(true), durable: Mutex::default() })
     }
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
+    pub(crate) fn direct_io(&self) -> &DirectIo {
+        &self.direct_io
+    }
+
     pub(crate) fn read(&self, path: &str) -> Result<Bytes> {
-        let file = self.file(path)?;
-        let length = self.length_of(path, &file)?;
-        self.read_file(path, &file, 0..length)
+        fs::read(self.root.join(path)).map(Bytes::from).map_err(|e| self.read_error(path, e))
     }
 
     pub(crate) fn read_range(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
         let file = self.file(path)?;
-        let length = self.length_of(path, &file)?;
+        let length = file.metadata().map_err(|e| self.read_error(path, e))?.len();
         // Checked before anything is allocated: the range may come from a corrupt file.
         if range.end > length {
             return Err(Error::Corrupt { path: path.into(), range, length });
         }
-        self.read_file(path, &file, range)
+        self.direct_io.read(&file, range).map_err(|e| self.read_error(path, e))
     }
 
     pub(crate) fn len(&self, path: &str) -> Result<u64> {
-        self.length_of(path, &*self.file(path)?)
+        fs::metadata(self.root.join(path)).map(|file| file.len()).map_err(|e| self.read_error(path, e))
     }
 
     pub(crate) fn exists(&self, path: &str) -> Result<bool> {
@@ -106,6 +109,15 @@ impl Local {
         }
     }
 
+    /// Removes `dir` and the directories below it that are empty. Who creates something in them at the
+    /// same moment may be told that they are missing.
+    pub(crate) fn remove_empty_dirs(&self, dir: &str) -> Result<()> {
+        let full = self.root.join(dir);
+        // First forgotten, so that whoever comes later makes them again.
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| !known.starts_with(&full));
+        remove_if_empty(&full).map_err(|e| io_error(&full, e))
+    }
+
     pub(crate) fn list(&self, dir: &str) -> Result<Vec<String>> {
         let full = self.root.join(dir);
         let entries = match fs::read_dir(&full) {
@@ -138,22 +150,16 @@ impl Local {
     }
 
     fn file(&self, path: &str) -> Result<Arc<File>> {
-        self.open.get_or_insert_with(path, || match File::open(self.root.join(path)) {
-            Ok(file) => Ok(Arc::new(file)),
-            Err(e) if e.kind() == ErrorKind::NotFound => Err(Error::NotFound { path: path.into() }),
-            Err(e) => Err(io_error(&self.root.join(path), e)),
+        self.open.get_or_insert_with(path, || {
+            self.direct_io.open(&self.root.join(path)).map(Arc::new).map_err(|e| self.read_error(path, e))
         })
     }
 
-    fn length_of(&self, path: &str, file: &File) -> Result<u64> {
-        Ok(file.metadata().map_err(|e| io_error(&self.root.join(path), e))?.len())
-    }
-
-    /// Reads `range`, which lies inside the file.
-    fn read_file(&self, path: &str, file: &File, range: Range<u64>) -> Result<Bytes> {
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        file.read_exact_at(&mut bytes, range.start).map_err(|e| io_error(&self.root.join(path), e))?;
-        Ok(bytes.into())
+    fn read_error(&self, path: &str, error: io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::NotFound => Error::NotFound { path: path.into() },
+            _ => io_error(&self.root.join(path), error),
+        }
     }
 
     /// Makes `dir`, somewhere below the root, and sees to it once that it survives a power loss,
@@ -193,6 +199,23 @@ fn make_dir(dir: &Path) -> Result<()> {
     }
 }
 
+fn remove_if_empty(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_if_empty(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(dir) {
+        Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => Err(e),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a new file down to the disk.
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create_new(path)?;
@@ -224,5 +247,23 @@ mod tests {
         local.sweep().unwrap();
         assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0);
         assert_eq!(local.read("a/b").unwrap(), "whole");
+    }
+
+    #[test]
+    fn empty_directories_go_and_can_be_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let local = Local::open(dir.path()).unwrap();
+        for path in ["c/x/segment/s", "c/x/manifest/m", "c/y/manifest/m"] {
+            local.put_if_absent(path, b"1").unwrap();
+        }
+        local.delete("c/x/segment/s").unwrap();
+        local.remove_empty_dirs("c/x").unwrap();
+        assert!(!dir.path().join("c/x/segment").exists() && dir.path().join("c/x/manifest/m").exists());
+        local.delete("c/x/manifest/m").unwrap();
+        local.remove_empty_dirs("c/x").unwrap();
+        assert!(!dir.path().join("c/x").exists() && dir.path().join("c/y/manifest/m").exists());
+        local.put_if_absent("c/x/segment/s", b"2").unwrap();
+        assert_eq!(local.read("c/x/segment/s").unwrap(), "2");
+        local.remove_empty_dirs("c/never").unwrap();
     }
 }

@@ -11,12 +11,31 @@ pub(crate) enum Location {
     Local(PathBuf),
     /// The process's memory; unnamed is private.
     Memory(Option<String>),
-    /// A bucket, and a prefix in it that may be empty.
-    S3 { bucket: String, prefix: String },
+    /// A bucket or container of an object store, and a prefix in it that may be empty.
+    Bucket { service: Service, bucket: String, prefix: String },
+}
+
+/// Whose protocol an object store speaks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Service {
+    S3,
+    Gcs,
+    Azblob,
+}
+
+impl Service {
+    fn of_scheme(scheme: &str) -> Option<Self> {
+        match scheme {
+            "s3" => Some(Self::S3),
+            "gcs" | "gs" => Some(Self::Gcs),
+            "azblob" | "az" => Some(Self::Azblob),
+            _ => None,
+        }
+    }
 }
 
 impl Location {
-    /// Reads a plain path, `file:///path`, `memory://[name]` or `s3://bucket[/prefix]`.
+    /// Reads a plain path, `file:///path`, `memory://[name]`, `s3://bucket[/prefix]`, and so on.
     pub(crate) fn parse(uri: &str) -> Result<Self> {
         let Some((scheme, _)) = uri.split_once("://") else {
             return match uri {
@@ -27,7 +46,8 @@ impl Location {
         let url = Url::parse(uri).map_err(|e| Error::Invalid(format!("'{uri}' is no URI: {e}")))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::Invalid(
-                "credentials do not belong in a store's URI: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".into(),
+                "credentials do not belong in a store's URI: set them in the environment (docs/object-stores.md)"
+                    .into(),
             ));
         }
         match scheme {
@@ -36,15 +56,19 @@ impl Location {
                 .map(Self::Local)
                 .map_err(|()| Error::Invalid(format!("'{uri}' names no local directory: write file:///absolute/path"))),
             "memory" => Ok(Self::Memory(url.host_str().map(str::to_owned).filter(|name| !name.is_empty()))),
-            "s3" => match url.host_str() {
-                Some(bucket) if !bucket.is_empty() => {
-                    Ok(Self::S3 { bucket: bucket.into(), prefix: url.path().trim_matches('/').into() })
+            _ => {
+                let service = Service::of_scheme(scheme).ok_or_else(|| {
+                    Error::Invalid(format!(
+                        "'{scheme}://' is not supported: use a directory, file://, s3://, gcs://, azblob:// or memory://"
+                    ))
+                })?;
+                match url.host_str() {
+                    Some(bucket) if !bucket.is_empty() => {
+                        Ok(Self::Bucket { service, bucket: bucket.into(), prefix: url.path().trim_matches('/').into() })
+                    }
+                    _ => Err(Error::Invalid(format!("'{uri}' names no bucket: write {scheme}://bucket/prefix"))),
                 }
-                _ => Err(Error::Invalid(format!("'{uri}' names no bucket: write s3://bucket/prefix"))),
-            },
-            _ => Err(Error::Invalid(format!(
-                "'{scheme}://' is not supported: use a directory, file://, s3:// or memory://"
-            ))),
+            }
         }
     }
 }
@@ -55,19 +79,27 @@ mod tests {
 
     #[test]
     fn schemes() {
-        let s3 = |bucket: &str, prefix: &str| Location::S3 { bucket: bucket.into(), prefix: prefix.into() };
+        let bucket = |service, bucket: &str, prefix: &str| Location::Bucket {
+            service,
+            bucket: bucket.into(),
+            prefix: prefix.into(),
+        };
         for (uri, location) in [
             ("data/db", Location::Local("data/db".into())),
             ("/data/db", Location::Local("/data/db".into())),
             ("file:///data/a%20b", Location::Local("/data/a b".into())),
             ("memory://", Location::Memory(None)),
             ("memory://shared", Location::Memory(Some("shared".into()))),
-            ("s3://bucket", s3("bucket", "")),
-            ("s3://bucket/a/b/", s3("bucket", "a/b")),
+            ("s3://bucket", bucket(Service::S3, "bucket", "")),
+            ("s3://bucket/a/b/", bucket(Service::S3, "bucket", "a/b")),
+            ("gcs://bucket/a", bucket(Service::Gcs, "bucket", "a")),
+            ("gs://bucket", bucket(Service::Gcs, "bucket", "")),
+            ("azblob://container/a", bucket(Service::Azblob, "container", "a")),
+            ("az://container/a/b", bucket(Service::Azblob, "container", "a/b")),
         ] {
             assert_eq!(Location::parse(uri).unwrap(), location, "{uri}");
         }
-        for bad in ["", "ftp://x/y", "s3://", "s3://key:secret@bucket", "file://host/x", "://x"] {
+        for bad in ["", "ftp://x/y", "s3://", "gcs:///a", "az://", "s3://key:secret@bucket", "file://host/x", "://x"] {
             assert!(matches!(Location::parse(bad), Err(Error::Invalid(_))), "{bad}");
         }
     }

@@ -1,8 +1,7 @@
-//! A store behind opendal: memory and S3.
+//! A store behind opendal: memory, S3, Google Cloud Storage, Azure Blob Storage.
 
 use std::{
     collections::HashMap,
-    env,
     ops::Range,
     sync::{Mutex, Once, PoisonError},
 };
@@ -10,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use opendal::{ErrorKind, Operator, services};
 
-use crate::{Error, Put, Result};
+use crate::{Error, Put, Result, environment, location::Service};
 
 /// A store below a prefix of an object store. Paths are validated by the caller.
 ///
@@ -32,15 +31,15 @@ impl Remote {
         Ok(Self(named.clone()))
     }
 
-    /// S3 or a server that speaks it. Credentials, endpoint and region come from the `AWS_*`
-    /// environment.
-    pub(crate) fn s3(bucket: &str, prefix: &str) -> Result<Self> {
-        if env::var_os("AWS_REGION").or_else(|| env::var_os("AWS_DEFAULT_REGION")).is_none() {
-            return Err(Error::Invalid(format!("the region of s3://{bucket} is unknown: set AWS_REGION")));
-        }
+    /// A bucket or container of an object store, as the environment describes the store.
+    pub(crate) fn bucket(service: Service, bucket: &str, prefix: &str) -> Result<Self> {
         install_http();
-        let builder = services::S3::default().bucket(bucket).root(prefix);
-        Operator::new(builder).map(Self).map_err(|e| remote_error("", e))
+        let operator = match service {
+            Service::S3 => Operator::new(environment::s3(bucket)?.root(prefix)),
+            Service::Gcs => Operator::new(environment::gcs(bucket).root(prefix)),
+            Service::Azblob => Operator::new(environment::azblob(bucket)?.root(prefix)),
+        };
+        operator.map(Self).map_err(|e| remote_error("", e))
     }
 
     pub(crate) async fn read(&self, path: &str) -> Result<Bytes> {
@@ -70,8 +69,8 @@ impl Remote {
     pub(crate) async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<Put> {
         match self.0.write_with(path, bytes).if_not_exists(true).await {
             Ok(_) => Ok(Put::Created),
-            // 412. A 409 is of the same kind but temporary: two puts met, and this one has to be
-            // repeated, so it says nothing about what is there.
+            // 412, and Azure's 409 for what exists. S3's 409 is of the same kind but temporary: two
+            // puts met, and this one has to be repeated, so it says nothing about what is there.
             Err(e) if e.kind() == ErrorKind::ConditionNotMatch && !e.is_temporary() => Ok(Put::Exists),
             Err(e) => Err(remote_error(path, e)),
         }

@@ -39,9 +39,10 @@ enum Backend {
 }
 
 impl Store {
-    /// Opens the store at `uri`: a directory as a plain path or `file:///path` (made if missing),
-    /// `s3://bucket/prefix` (credentials, region and endpoint from the `AWS_*` environment),
-    /// `memory://` (a new private store) or `memory://name` (shared within the process).
+    /// Opens the store at `uri`: a directory as a plain path or `file:///path` (made if missing);
+    /// `s3://bucket/prefix`, `gcs://bucket/prefix` or `azblob://container/prefix` (credentials and
+    /// endpoints from the environment: `docs/object-stores.md`); `memory://` (a new private store) or
+    /// `memory://name` (shared within the process).
     ///
     /// # Errors
     /// [`Error::Invalid`] for another scheme or a malformed URI.
@@ -49,7 +50,7 @@ impl Store {
         let backend = match Location::parse(uri)? {
             Location::Local(root) => Backend::Local(Arc::new(blocking(move || Local::open(&root)).await?)),
             Location::Memory(name) => Backend::Remote(Remote::memory(name.as_deref())?),
-            Location::S3 { bucket, prefix } => Backend::Remote(Remote::s3(&bucket, &prefix)?),
+            Location::Bucket { service, bucket, prefix } => Backend::Remote(Remote::bucket(service, &bucket, &prefix)?),
         };
         Ok(Self(Arc::new(Inner { uri: uri.to_owned(), backend })))
     }
@@ -59,6 +60,32 @@ impl Store {
     pub fn with_faults(self, faults: Arc<crate::faults::Faults>) -> Self {
         let uri = self.uri().to_owned();
         Self(Arc::new(Inner { uri, backend: Backend::Faulty(Box::new(crate::faults::Faulty::new(self, faults))) }))
+    }
+
+    /// Sets whether [`Self::read_range`] goes past the page cache of a local disk. It does unless told
+    /// otherwise, until a file system refuses it.
+    pub fn with_direct_io(self, on: bool) -> Self {
+        if let Backend::Local(local) = &self.0.backend {
+            local.direct_io().set(on);
+        }
+        self
+    }
+
+    /// Whether [`Self::read_range`] goes past the page cache of a local disk.
+    pub fn direct_io(&self) -> bool {
+        matches!(&self.0.backend, Backend::Local(local) if local.direct_io().is_on())
+    }
+
+    /// Opens the store at `uri` only if it is there: no directory is made. An object store has no
+    /// root that could be missing.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`Error::NotFound`] if the directory does not exist.
+    pub async fn open_existing(uri: &str) -> Result<Self> {
+        match Location::parse(uri)? {
+            Location::Local(root) if !root.is_dir() => Err(Error::NotFound { path: uri.to_owned() }),
+            _ => Self::open(uri).await,
+        }
     }
 
     /// The URI it was opened with.
@@ -105,7 +132,8 @@ impl Store {
         }
     }
 
-    /// Exactly the bytes of `range`.
+    /// Exactly the bytes of `range`. They are a part of whole 4 KiB pages, which stay in memory for
+    /// as long as they do.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if the object ends before `range` does.
@@ -179,6 +207,18 @@ impl Store {
             Backend::Remote(remote) => remote.delete(path).await,
             #[cfg(feature = "faults")]
             Backend::Faulty(faulty) => faulty.delete(path).await,
+        }
+    }
+
+    /// Removes the directory `dir` and those below it, as far as they hold no object. Only local stores
+    /// have directories.
+    pub async fn remove_empty_dirs(&self, dir: &str) -> Result<()> {
+        validate(dir)?;
+        match &self.0.backend {
+            Backend::Local(local) => on(local, dir, |local, dir| local.remove_empty_dirs(dir)).await,
+            Backend::Remote(_) => Ok(()),
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.remove_empty_dirs(dir).await,
         }
     }
 

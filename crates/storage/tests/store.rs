@@ -1,5 +1,5 @@
-//! One suite for every kind of store. Set `DRIFT_TEST_S3=s3://bucket/prefix` (and the `AWS_*`
-//! variables) to run it against an object store as well.
+//! One suite for every kind of store. `DRIFT_TEST_STORES=s3://bucket/prefix,gcs://...` runs it against
+//! object stores as well (and what their environment must say: `docs/object-stores.md`).
 
 use std::{env, sync::Arc};
 
@@ -12,7 +12,8 @@ use ulid::Ulid;
 async fn on_each<F: Future<Output = ()>>(test: impl Fn(Store) -> F) {
     let dir = tempfile::tempdir().unwrap();
     let mut uris = vec![dir.path().join("a/b").display().to_string(), "memory://".to_owned()];
-    uris.extend(env::var("DRIFT_TEST_S3").map(|uri| format!("{uri}/{}", Ulid::new())));
+    let remote = env::var("DRIFT_TEST_STORES").unwrap_or_default();
+    uris.extend(remote.split(',').filter(|uri| !uri.is_empty()).map(|uri| format!("{uri}/{}", Ulid::new())));
     for uri in uris {
         test(Store::open(&uri).await.unwrap()).await;
     }

@@ -43,8 +43,6 @@ pub(crate) struct PassedFile {
 pub(crate) struct Log {
     pub summary: ReplaySummary,
     pub files: Vec<PassedFile>,
-    /// The highest epoch of a writer; 0 for an empty log.
-    pub epoch: u64,
     /// Offset behind the last record of the last file.
     pub end: u64,
     /// A last file whose creation was never finished.
@@ -179,15 +177,15 @@ impl Reading {
     }
 
     fn finish(mut self) -> Result<Log> {
-        let (files, epoch, unfinished) = (mem::take(&mut self.files), self.epoch, self.unfinished);
+        let (files, unfinished) = (mem::take(&mut self.files), self.unfinished);
         let end = self.last.as_ref().map_or(0, |(_, end)| end.offset);
-        Ok(Log { summary: self.summary()?, files, epoch, end, unfinished })
+        Ok(Log { summary: self.summary()?, files, end, unfinished })
     }
 
     fn summary(self) -> Result<ReplaySummary> {
-        let records = self.records;
+        let (records, epoch) = (self.records, self.epoch);
         let Some((file, end)) = self.last else {
-            return Ok(ReplaySummary { records, last_seq: SeqNo(0), torn_tail: None, clean: true });
+            return Ok(ReplaySummary { records, last_seq: SeqNo(0), epoch, torn_tail: None, clean: true });
         };
         let torn_tail = match end.tail {
             Tail::Blank | Tail::Closed => None,
@@ -197,7 +195,7 @@ impl Reading {
                 Some(TornTail { path: file.name().to_owned(), offset: end.offset })
             }
         };
-        Ok(ReplaySummary { records, last_seq: end.last_seq, torn_tail, clean: end.tail == Tail::Closed })
+        Ok(ReplaySummary { records, last_seq: end.last_seq, epoch, torn_tail, clean: end.tail == Tail::Closed })
     }
 }
 

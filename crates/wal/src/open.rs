@@ -49,7 +49,7 @@ impl WalWriter {
         } else {
             let (chain, header) = fence(&mut *sink, &opening, chain)?;
             let log = chain.read(&*sink, opening.database, apply)?;
-            if log.epoch > opening.epoch {
+            if log.summary.epoch > opening.epoch {
                 return Err(Error::Fenced { path: sink.name(header.number) }.into());
             }
             delete(&mut *sink, &chain.leftovers)?;
@@ -63,7 +63,7 @@ impl WalWriter {
 /// Starts a file behind those of a log that grows and nobody else has open.
 fn append_file(sink: &mut dyn LogSink, opening: &Opening, chain: &Chain, log: &Log) -> Result<FileHeader> {
     let last = log.files.last().map(|file| file.number);
-    check_epoch(opening, log.epoch, || sink.name(last.unwrap_or(1)))?;
+    check_epoch(opening, log.summary.epoch, || sink.name(last.unwrap_or(1)))?;
     delete(sink, log.unfinished.as_slice())?;
     if let Some(number) = last {
         sink.settle(number).map_err(|source| Error::Io { action: "sync", path: sink.name(number), source })?;

@@ -10,6 +10,8 @@ pub struct ReplaySummary {
     pub records: u64,
     /// No number above this has been used, as far as the log knows; 0 for an empty log.
     pub last_seq: SeqNo,
+    /// The highest epoch of a writer; 0 for an empty log.
+    pub epoch: u64,
     /// The remains of a write that was never acknowledged as durable, which were skipped.
     pub torn_tail: Option<TornTail>,
     /// Whether the last writer closed the log, or there was none.

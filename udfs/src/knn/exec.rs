@@ -45,7 +45,8 @@ impl ExtensionPlanner for KnnExecPlanner {
         };
         let nothing = DFSchema::empty();
         let arguments = node.arguments().try_map(|e| planner.create_physical_expr(e, &nothing, session, context))?;
-        let filter = node.filter().map(|f| row_predicate(session, node.stored(), f)).transpose()?;
+        let key = node.collection().schema().key;
+        let filter = node.filter().map(|f| row_predicate(session, node.stored(), key, f)).transpose()?;
         Ok(Some(Arc::new(KnnExec::new(node, arguments, filter))))
     }
 }

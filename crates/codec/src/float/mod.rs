@@ -8,6 +8,8 @@ mod exact;
 mod lanes;
 mod patches;
 
+pub use drift_types::Compression;
+
 use crate::CodecError;
 
 /// Values of a chunk, at most.
@@ -29,18 +31,6 @@ pub enum FloatCodec {
     Alp = 4,
     /// Reals: the leading bits by a dictionary, the others as they are.
     AlpRd = 5,
-}
-
-/// Which codecs may be tried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Compression {
-    /// Those that decode about as fast as memory is copied: all but ALP_RD.
-    #[default]
-    Auto,
-    /// None: chunks stay as they are.
-    Raw,
-    /// All. Real embeddings become about a seventh smaller, and slower to read.
-    Smallest,
 }
 
 /// Appends a chunk to `out` where that takes no more than so many bytes, else leaves `out` alone
@@ -66,7 +56,7 @@ pub fn encode_chunk(values: &[f32], compression: Compression, out: &mut Vec<u8>)
     let start = out.len();
     let mut limit = size_of_val(values) * 9 / 10;
     let mut chosen = FloatCodec::Raw;
-    for (codec, encode) in TRIALS.iter().filter(|(codec, _)| compression.allows(*codec)) {
+    for (codec, encode) in TRIALS.iter().filter(|(codec, _)| allows(compression, *codec)) {
         let loser = start..out.len();
         if encode(values, limit, out) {
             out.drain(loser);
@@ -109,12 +99,11 @@ impl TryFrom<u8> for FloatCodec {
     }
 }
 
-impl Compression {
-    fn allows(self, codec: FloatCodec) -> bool {
-        match self {
-            Self::Raw => codec == FloatCodec::Raw,
-            Self::Auto => codec != FloatCodec::AlpRd,
-            Self::Smallest => true,
-        }
+/// Whether `codec` may be tried.
+fn allows(compression: Compression, codec: FloatCodec) -> bool {
+    match compression {
+        Compression::Raw => codec == FloatCodec::Raw,
+        Compression::Auto => codec != FloatCodec::AlpRd,
+        Compression::Smallest => true,
     }
 }

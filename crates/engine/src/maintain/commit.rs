@@ -10,7 +10,10 @@ use drift_manifest::{
 use drift_types::SeqNo;
 use ulid::Ulid;
 
-use super::draft::{Draft, DraftBucket};
+use super::{
+    draft::{Draft, DraftBucket},
+    garbage::prune,
+};
 use crate::{
     Collection, Error, ErrorKind, Result,
     collection::Shared,
@@ -60,6 +63,7 @@ pub(super) async fn commit(
     }
     swap(collection, draft, ending).await?;
     shared.garbage.retire(shared, &previous, manifest).await;
+    prune(&log, &shared.settings).await;
     shared.drained.notify_waiters();
     Ok(())
 }
@@ -132,8 +136,8 @@ async fn segment_entry(shared: &Shared, view: &SegmentView, known: Option<&Segme
         return Ok(known.clone());
     }
     let block = view.reader.ids().await?;
-    let live = (0..block.ids.len()).filter(|&row| !view.dead.contains(row as u32));
-    let conservation = live.fold(0u64, |sum, row| sum.wrapping_add(conservation_hash(block.ids[row], block.seqs[row])));
+    let live = (0..).zip(block.iter()).filter(|(row, _)| !view.dead.contains(*row));
+    let conservation = live.fold(0u64, |sum, (_, (id, seq))| sum.wrapping_add(conservation_hash(id, seq)));
     let tombstones = if dead > 0 {
         let path = paths::tombstone_path(shared.id, Ulid::new());
         let bytes = tombstones::encode(&view.dead.iter().collect());
@@ -151,9 +155,9 @@ async fn segment_entry(shared: &Shared, view: &SegmentView, known: Option<&Segme
         footer_crc: footer.crc,
         rows,
         live_rows: rows - dead,
-        key_min: block.ids.iter().min().copied().unwrap_or_default(),
-        key_max: block.ids.iter().max().copied().unwrap_or_default(),
-        seq_max: block.seqs.iter().max().copied().unwrap_or_default(),
+        key_min: block.iter().map(|(id, _)| id).min().unwrap_or_default(),
+        key_max: block.iter().map(|(id, _)| id).max().unwrap_or_default(),
+        seq_max: block.iter().map(|(_, seq)| seq).max().unwrap_or_default(),
         tombstones,
         conservation,
     })

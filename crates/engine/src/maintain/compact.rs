@@ -29,25 +29,31 @@ pub(crate) async fn compact(collection: &Collection, class: Class, quiet: bool) 
     Ok(true)
 }
 
+/// What is due among the segments that this program may rewrite.
 fn due(snapshot: &Snapshot, quiet: bool) -> Option<Compaction> {
     let row_bytes = 4 * snapshot.schema.dim? as u64;
     let size = JobSize { rows_min: JOB_BYTES_MIN / row_bytes, rows_max: JOB_BYTES_MAX / row_bytes };
-    let segments: Vec<SegmentLoad> = snapshot
-        .segments
-        .iter()
-        .map(|s| SegmentLoad { rows: u64::from(s.reader.rows()), live: s.live_rows() })
-        .collect();
-    let buckets: Vec<BucketLoad> = snapshot
-        .level1
-        .buckets
-        .iter()
-        .map(|b| BucketLoad {
-            centroid: &b.header.centroid,
-            runs: b.runs.len(),
-            live: b.runs.iter().map(|run| u64::from(live_in(snapshot, run))).sum(),
-        })
-        .collect();
-    next_compaction(&segments, &buckets, size, quiet)
+    let may_rewrite = |segment: u32| snapshot.segments[segment as usize].reader.can_rewrite();
+    let segments: Vec<u32> = (0..snapshot.segments.len() as u32).filter(|&s| may_rewrite(s)).collect();
+    let buckets = snapshot.level1.buckets.iter().enumerate();
+    let buckets: Vec<usize> =
+        buckets.filter(|(_, b)| b.runs.iter().all(|run| may_rewrite(run.segment))).map(|(i, _)| i).collect();
+
+    let segment_load = |&segment: &u32| {
+        let view = &snapshot.segments[segment as usize];
+        SegmentLoad { rows: u64::from(view.reader.rows()), live: view.live_rows() }
+    };
+    let bucket_load = |&bucket: &usize| {
+        let bucket = &snapshot.level1.buckets[bucket];
+        let live = bucket.runs.iter().map(|run| u64::from(live_in(snapshot, run))).sum();
+        BucketLoad { centroid: &bucket.header.centroid, runs: bucket.runs.len(), live }
+    };
+    let segment_loads: Vec<SegmentLoad> = segments.iter().map(segment_load).collect();
+    let bucket_loads: Vec<BucketLoad> = buckets.iter().map(bucket_load).collect();
+    Some(match next_compaction(&segment_loads, &bucket_loads, size, quiet)? {
+        Compaction::Segments(due) => Compaction::Segments(due.into_iter().map(|i| segments[i] as usize).collect()),
+        Compaction::Buckets(due) => Compaction::Buckets(due.into_iter().map(|i| buckets[i]).collect()),
+    })
 }
 
 fn live_in(snapshot: &Snapshot, run: &RunRef) -> u32 {

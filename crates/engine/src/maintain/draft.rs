@@ -172,6 +172,9 @@ impl Draft {
     /// a quarter more have come.
     fn is_crowded(&self, bucket: usize, added: usize) -> bool {
         let runs = &self.buckets[bucket].runs;
+        if !runs.iter().all(|&(place, _)| self.view(place).reader.can_rewrite()) {
+            return false; // it would lose what this program does not understand
+        }
         let stored: usize = runs.iter().map(|&run| self.live_in(run) as usize).sum();
         let settled = runs.first().map_or(0, |&run| self.live_in(run) as usize);
         let grown = settled <= 2 * BUCKET_ROWS || 4 * (stored + added) > 5 * settled;
@@ -269,12 +272,15 @@ impl Draft {
             first = range.end;
             runs.push(run_input(bucket.id, bucket.generation, range, planned.header));
         }
-        let (collection, meta) = (self.shared.id, segment_meta(&self.schema));
+        let (collection, meta, compression) = (self.shared.id, segment_meta(&self.schema), self.schema.compression);
         let work = move || {
             let RowSet { vectors, unit, ids, seqs, from, payload, .. } = rows.reorder(&order)?;
             let inv_norms = unit.map(|(_, inv)| inv);
-            let input = SegmentInput { id, collection, meta, runs, vectors, inv_norms, ids, seqs, payload };
+            let input =
+                SegmentInput { id, collection, meta, runs, vectors, inv_norms, ids, seqs, compression, payload };
             let encoded = drift_segment::write(&input)?;
+            // What gets a name can be read.
+            drift_segment::verify(&encoded)?;
             Ok::<_, crate::Error>((encoded, MovedRows { place, ids: input.ids, seqs: input.seqs, from }))
         };
         let (encoded, moved) = self.shared.compute.run(self.class, work).await??;

@@ -5,11 +5,11 @@ use std::{
     sync::{Mutex, PoisonError, Weak},
 };
 
-use drift_manifest::{Manifest, paths};
+use drift_manifest::{Manifest, Numbered, VersionLog, paths};
 use drift_segment::SegmentReader;
 use drift_storage::Store;
 
-use crate::{Result, collection::Shared};
+use crate::{Result, Settings, collection::Shared};
 
 /// Segments that left the manifest and may still be read by a search.
 #[derive(Default)]
@@ -55,8 +55,16 @@ async fn remove(store: &Store, path: &str) {
     }
 }
 
+/// Lets go of old versions of a catalog or manifest. They are history only: what they name beyond the
+/// newest is gone already. Those that stay cost room, not truth.
+pub(crate) async fn prune<T: Numbered>(log: &VersionLog<T>, settings: &Settings) {
+    if let Err(e) = log.prune(settings.manifests_kept).await {
+        tracing::warn!("old versions cannot be removed: {e}");
+    }
+}
+
 /// The objects a manifest names.
-fn objects(manifest: &Manifest) -> HashSet<String> {
+pub(crate) fn objects(manifest: &Manifest) -> HashSet<String> {
     let segments = manifest.segments.iter().map(|s| paths::segment_path(manifest.collection, s.id));
     let tombstones = manifest.segments.iter().filter_map(|s| s.tombstones.as_ref()).map(|t| t.blob.path.clone());
     segments.chain(tombstones).chain(manifest.buckets.as_ref().map(|b| b.path.clone())).collect()

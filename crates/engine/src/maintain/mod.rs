@@ -18,5 +18,5 @@ pub(crate) use commit::level1;
 pub(crate) use compact::compact;
 pub(crate) use draft::DraftBucket;
 pub(crate) use flush::flush;
-pub(crate) use garbage::{Garbage, sweep_unreferenced};
+pub(crate) use garbage::{Garbage, objects, prune, sweep_unreferenced};
 pub(crate) use janitor::Janitor;

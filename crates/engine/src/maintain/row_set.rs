@@ -92,8 +92,8 @@ impl RowSet {
         let block = view.reader.ids().await?;
         // One read for all runs: a page of the payload holds rows of several.
         let payload = view.reader.payload(&live, &payload_columns(schema)).await?;
-        let ids = live.iter().map(|&o| block.ids[o as usize]).collect();
-        let seqs = live.iter().map(|&o| block.seqs[o as usize]).collect();
+        let ids = live.iter().map(|&o| block.id(o)).collect();
+        let seqs = live.iter().map(|&o| block.seq(o)).collect();
         let from = live.iter().map(|&ordinal| Some(RowAddress { place: view.place, ordinal })).collect();
         Ok(Self::from_parts(schema, rows, ids, seqs, from, payload))
     }

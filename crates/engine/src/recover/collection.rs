@@ -11,7 +11,7 @@ use crate::{
     database::Parts,
     dead_set::DeadSet,
     id_map::{IdEntry, IdMap, RowAddress},
-    maintain::{level1, sweep_unreferenced},
+    maintain::{level1, prune, sweep_unreferenced},
     snapshot::{L0Table, SegmentView, Snapshot},
     write::CollectionState,
 };
@@ -19,15 +19,19 @@ use crate::{
 /// Opens a collection as its newest manifest has it, and fences earlier writers from it.
 pub(crate) async fn open_collection(parts: &Parts, id: CollectionId, name: &str) -> Result<CollectionState> {
     let log = VersionLog::<Manifest>::manifests(parts.store.clone(), id);
-    let found = log.load_latest().await?.ok_or_else(|| {
+    let mut found = log.load_latest().await?.ok_or_else(|| {
         let lost = format!("collection '{name}' has no manifest under c/{id}/manifest: restore it from a backup");
         Error::new(ErrorKind::Corrupt, lost)
     })?;
-    let manifest = found.successor(parts.epoch, parts.writer_id);
-    if let Committed::Conflict(_) = log.commit(&manifest, Some(&found)).await? {
-        let raced = format!("another writer has just opened '{name}': stop one of the two");
-        return Err(Error::new(ErrorKind::Unavailable, raced));
-    }
+    // An earlier writer may still commit until one of these does.
+    let manifest = loop {
+        let next = found.successor(parts.epoch, parts.writer_id);
+        match log.commit(&next, Some(&found)).await? {
+            Committed::Committed => break next,
+            Committed::Conflict(theirs) => found = *theirs,
+        }
+    };
+    prune(&log, &parts.settings).await;
     sweep_unreferenced(&parts.store, &manifest).await?;
     restore(parts, name, manifest).await
 }
@@ -68,6 +72,9 @@ async fn open_segment(
     let path = paths::segment_path(manifest.collection, entry.id);
     let footer = FooterRef { offset: entry.footer_offset, length: entry.footer_length, crc: entry.footer_crc };
     let reader = SegmentReader::open(parts.store.clone(), path.clone(), Some(footer), parts.cache.clone()).await?;
+    if !reader.can_rewrite() {
+        tracing::warn!("{path} has features of a newer drift: its buckets are read but not rewritten, upgrade");
+    }
     let dead = match &entry.tombstones {
         Some(stored) => {
             let bytes = stored.blob.read(&parts.store).await?;
@@ -82,8 +89,8 @@ async fn open_segment(
     segments.push(view);
     let newest = segments.len() - 1;
     let mut conservation = 0u64;
-    for (row, (&id, &seq)) in block.ids.iter().zip(&block.seqs).enumerate() {
-        let address = RowAddress { place, ordinal: row as u32 };
+    for (ordinal, (id, seq)) in (0..).zip(block.iter()) {
+        let address = RowAddress { place, ordinal };
         if segments[newest].dead.contains(address.ordinal) {
             continue;
         }
@@ -109,5 +116,6 @@ pub(crate) async fn remove_collection(store: &drift_storage::Store, id: Collecti
             store.delete(&format!("{dir}/{name}")).await?;
         }
     }
+    store.remove_empty_dirs(&format!("c/{id}")).await?;
     Ok(())
 }

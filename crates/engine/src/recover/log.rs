@@ -45,7 +45,7 @@ pub(crate) async fn open_log(
     let mark = LogMark { place: place.to_string(), epoch: parts.epoch };
     let opened = spawn_blocking(move || {
         let (wal, summary) =
-            WalWriter::open::<OpenError>(sink, opening, |record| match states.get_mut(&record.collection) {
+            WalWriter::open::<Stopped>(sink, opening, |record| match states.get_mut(&record.collection) {
                 Some(state) if record.seq > state.applied() => Ok(apply(state, record)?),
                 _ => Ok(()),
             })?;
@@ -60,32 +60,38 @@ pub(crate) async fn open_log(
         let newest = known.max(summary.last_seq);
         Ok(OpenLog { wal, newest, states: states.into_values().collect(), mark, linger })
     });
-    opened.await.map_err(|e| Error::internal(format!("replaying the log panicked: {e}")))?.map_err(|e| {
-        match (e, last) {
-            (OpenError::Log(e @ drift_wal::Error::Outdated { .. }), Some(mark)) => Error::invalid(format!(
-                "{e}; the database was last written with its log in {}. Open it with that log (wal_dir), or copy its \
-             files here; if it is lost, accept_lost_log opens the database without what was only in it",
-                mark.place
-            )),
-            (OpenError::Log(e), _) => e.into(),
-            (OpenError::Engine(e), _) => e,
-        }
-    })
+    let opened = opened.await.map_err(|e| Error::internal(format!("replaying the log panicked: {e}")))?;
+    opened.map_err(|stopped: Stopped| stopped.explained(catalog.log.as_ref()))
 }
 
-/// What stops the log from being opened: the log itself, or a record that cannot be applied.
-enum OpenError {
+/// What stops the reading of a log: the log itself, or a record that cannot be applied.
+pub(crate) enum Stopped {
     Log(drift_wal::Error),
     Engine(Error),
 }
 
-impl From<drift_wal::Error> for OpenError {
+impl Stopped {
+    /// An error that says where the newest log is, if this is not it.
+    pub fn explained(self, mark: Option<&LogMark>) -> Error {
+        match (self, mark) {
+            (Self::Log(e @ drift_wal::Error::Outdated { .. }), Some(mark)) => Error::invalid(format!(
+                "{e}; the database was last written with its log in {}. Open it with that log (wal_dir), or copy \
+                 its files here; if it is lost, accept_lost_log opens the database without what was only in it",
+                mark.place
+            )),
+            (Self::Log(e), _) => e.into(),
+            (Self::Engine(e), _) => e,
+        }
+    }
+}
+
+impl From<drift_wal::Error> for Stopped {
     fn from(e: drift_wal::Error) -> Self {
         Self::Log(e)
     }
 }
 
-impl From<Error> for OpenError {
+impl From<Error> for Stopped {
     fn from(e: Error) -> Self {
         Self::Engine(e)
     }

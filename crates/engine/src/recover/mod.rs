@@ -6,5 +6,5 @@ mod log;
 mod log_place;
 
 pub(crate) use collection::{open_collection, remove_collection, restore};
-pub(crate) use log::{OpenLog, open_log};
+pub(crate) use log::{OpenLog, Stopped, open_log};
 pub(crate) use log_place::LogPlace;

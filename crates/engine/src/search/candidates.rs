@@ -2,15 +2,22 @@ use std::cmp::Ordering;
 
 use drift_types::{TopK, VectorId};
 
+/// Where a snapshot has a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowRef {
+    /// Whether it is in an L0 table, or else in a segment.
+    pub in_l0: bool,
+    /// Position among the snapshot's L0 tables or segments.
+    pub place: u32,
+    pub ordinal: u32,
+}
+
 /// A row with its exact score.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hit {
     pub score: f32,
     pub id: VectorId,
-    /// Position among the snapshot's L0 tables or segments.
-    pub place: u32,
-    pub ordinal: u32,
-    pub in_l0: bool,
+    pub row: RowRef,
 }
 
 impl PartialEq for Hit {

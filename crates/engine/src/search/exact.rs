@@ -3,7 +3,7 @@
 use drift_types::TopK;
 
 use super::{
-    candidates::{Candidates, Coded, Hit},
+    candidates::{Candidates, Coded, Hit, RowRef},
     filter::{RowSets, live_set},
     query::Query,
 };
@@ -28,7 +28,8 @@ pub(super) async fn search(
         let mut hits = TopK::new(query.k);
         table.memtable.search_exact(&query.vector, &live, &mut hits);
         for hit in hits.into_sorted() {
-            top.push(Hit { score: hit.score, id: hit.id, place: i as u32, ordinal: hit.ordinal, in_l0: true });
+            let row = RowRef { in_l0: true, place: i as u32, ordinal: hit.ordinal };
+            top.push(Hit { score: hit.score, id: hit.id, row });
         }
         stats.rows_reranked += sets.map_or(table.live_rows(), |s| s.l0[i].count_set_bits());
     }
@@ -92,7 +93,8 @@ async fn score_rows(
     let first = view.reader.runs()[run as usize].first_row;
     for row in rows {
         let score = query.score(exact.row(row as usize), || exact.inv_norm(row as usize));
-        top.push(Hit { score, id: hot.ids()[row as usize], place: segment, ordinal: first + row, in_l0: false });
+        let id = hot.id(row as usize);
+        top.push(Hit { score, id, row: RowRef { in_l0: false, place: segment, ordinal: first + row } });
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::Schema;
 
+use super::keys::matching_keys;
 use crate::{
     Result, RowPredicate,
     compute::{Class, Compute},
@@ -35,12 +36,15 @@ impl RowSets {
     }
 }
 
-/// Evaluates `predicate` over all live rows.
+/// Evaluates `predicate` over all live rows, or over those with the keys it names.
 pub(crate) async fn matching_rows(
     snapshot: &Snapshot,
     predicate: &Arc<dyn RowPredicate>,
     compute: &Compute,
 ) -> Result<RowSets> {
+    if let Some(keys) = predicate.keys() {
+        return matching_keys(snapshot, &**predicate, keys).await;
+    }
     let mut sets = RowSets { l0: Vec::new(), segments: Vec::new() };
     for table in &snapshot.l0 {
         let (table, predicate) = (table.clone(), predicate.clone());

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float32Array, RecordBatch, RecordBatchOptions};
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::{filter::filter_record_batch, interleave::interleave_record_batch};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    candidates::Hit,
+    candidates::{Hit, RowRef},
     filter::{RowSets, live_set, matching_rows, segment_columns},
 };
-use crate::{BatchStream, Result, ScanRequest, compute::Compute, snapshot::Snapshot};
+use crate::{
+    BatchStream, Result, ScanRequest,
+    compute::Compute,
+    snapshot::{SegmentView, Snapshot},
+};
 
 /// The schema of a search's answer: the projected columns, then `_distance`.
 fn answer_schema(columns: &Schema) -> SchemaRef {
@@ -25,30 +30,29 @@ fn answer_schema(columns: &Schema) -> SchemaRef {
 pub(super) async fn winners(snapshot: &Snapshot, hits: &[Hit], projection: Option<&[usize]>) -> Result<RecordBatch> {
     let all: Vec<usize> = (0..snapshot.schema.arrow.fields().len()).collect();
     let columns = projection.unwrap_or(&all);
-    let schema = Arc::new(snapshot.schema.arrow.project(columns)?);
-    let rows = if columns.is_empty() {
-        let options = RecordBatchOptions::new().with_row_count(Some(hits.len()));
-        RecordBatch::try_new_with_options(schema.clone(), vec![], &options)?
-    } else {
-        gather(snapshot, hits, columns, &schema).await?
-    };
+    let rows: Vec<RowRef> = hits.iter().map(|hit| hit.row).collect();
+    let rows = gather(snapshot, &rows, columns).await?;
     let metric = snapshot.schema.metric;
     let distances = Float32Array::from_iter_values(hits.iter().map(|hit| metric.distance(hit.score)));
     let mut arrays = rows.columns().to_vec();
     arrays.push(Arc::new(distances) as ArrayRef);
-    Ok(RecordBatch::try_new(answer_schema(&schema), arrays)?)
+    Ok(RecordBatch::try_new(answer_schema(rows.schema_ref()), arrays)?)
 }
 
-async fn gather(snapshot: &Snapshot, hits: &[Hit], columns: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
-    if hits.is_empty() {
-        return Ok(RecordBatch::new_empty(schema.clone()));
+/// Some columns of some rows, in the rows' order.
+pub(super) async fn gather(snapshot: &Snapshot, rows: &[RowRef], columns: &[usize]) -> Result<RecordBatch> {
+    let schema = Arc::new(snapshot.schema.arrow.project(columns)?);
+    if rows.is_empty() || columns.is_empty() {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let none = RecordBatch::new_empty(schema.clone()).columns().to_vec();
+        return Ok(RecordBatch::try_new_with_options(schema, none, &options)?);
     }
     let mut batches = Vec::new();
-    let mut places = vec![(0, 0); hits.len()];
+    let mut places = vec![(0, 0); rows.len()];
     for (i, table) in snapshot.l0.iter().enumerate() {
         let mut batch_of_part = std::collections::HashMap::new();
-        for (h, hit) in hits.iter().enumerate().filter(|(_, hit)| hit.in_l0 && hit.place as usize == i) {
-            let (part, row) = table.payload.locate(hit.ordinal);
+        for (r, wanted) in rows.iter().enumerate().filter(|(_, row)| row.in_l0 && row.place as usize == i) {
+            let (part, row) = table.payload.locate(wanted.ordinal);
             let batch = match batch_of_part.get(&part) {
                 Some(&batch) => batch,
                 None => {
@@ -57,18 +61,18 @@ async fn gather(snapshot: &Snapshot, hits: &[Hit], columns: &[usize], schema: &S
                     *batch_of_part.entry(part).or_insert(batches.len() - 1)
                 }
             };
-            places[h] = (batch, row);
+            places[r] = (batch, row);
         }
     }
     for (i, view) in snapshot.segments.iter().enumerate() {
-        let mine = |hit: &Hit| !hit.in_l0 && hit.place as usize == i;
-        let ordinals: Vec<u32> = hits.iter().filter(|hit| mine(hit)).map(|hit| hit.ordinal).collect();
+        let mine = |row: &RowRef| !row.in_l0 && row.place as usize == i;
+        let ordinals: Vec<u32> = rows.iter().filter(|row| mine(row)).map(|row| row.ordinal).collect();
         if ordinals.is_empty() {
             continue;
         }
         batches.push(view.reader.payload(&ordinals, columns).await?);
-        let found = hits.iter().enumerate().filter(|(_, hit)| mine(hit));
-        found.enumerate().for_each(|(row, (h, _))| places[h] = (batches.len() - 1, row));
+        let found = rows.iter().enumerate().filter(|(_, row)| mine(row));
+        found.enumerate().for_each(|(row, (r, _))| places[r] = (batches.len() - 1, row));
     }
     // Parts may differ in what the schema says beside types, such as metadata.
     let batches: Vec<RecordBatch> =
@@ -78,6 +82,9 @@ async fn gather(snapshot: &Snapshot, hits: &[Hit], columns: &[usize], schema: &S
 
 /// Rows per batch of a scan.
 const SCAN_ROWS: usize = 8192;
+
+/// What reading one row of a segment's columns costs, in rows: the data pages it is on.
+const ROWS_READ_PER_ROW: usize = 256;
 
 /// Streams live, matching rows in no order.
 pub(crate) fn scan(snapshot: Arc<Snapshot>, request: ScanRequest, compute: Compute) -> BatchStream {
@@ -117,8 +124,10 @@ async fn scan_part(
         let view = &snapshot.segments[segment];
         let set =
             sets.map_or_else(|| live_set(view.reader.rows() as usize, &view.dead), |s| s.segments[segment].clone());
-        if set.count_set_bits() == 0 {
-            return Ok(Vec::new());
+        match set.count_set_bits() {
+            0 => return Ok(Vec::new()),
+            few if few * ROWS_READ_PER_ROW <= set.len() => return scan_few(view, &set, columns, &schema).await,
+            _ => {}
         }
         (vec![segment_columns(view, columns).await?], set)
     };
@@ -134,6 +143,21 @@ async fn scan_part(
             }
         }
         first += batch.num_rows();
+    }
+    Ok(out)
+}
+
+/// The rows in `set`, from only those pages they are on.
+async fn scan_few(
+    view: &SegmentView,
+    set: &BooleanBuffer,
+    columns: &[usize],
+    schema: &SchemaRef,
+) -> Result<Vec<RecordBatch>> {
+    let rows: Vec<u32> = set.set_indices_u32().collect();
+    let mut out = Vec::new();
+    for rows in rows.chunks(SCAN_ROWS) {
+        out.push(view.reader.payload(rows, columns).await?.with_schema(schema.clone())?);
     }
     Ok(out)
 }

@@ -5,6 +5,7 @@ mod candidates;
 mod exact;
 mod filter;
 mod gather;
+mod keys;
 mod level1;
 mod query;
 
@@ -18,7 +19,7 @@ use drift_ivf::StopRule;
 use drift_types::TopK;
 
 use self::{
-    candidates::{Candidates, Hit},
+    candidates::{Candidates, Hit, RowRef},
     query::Query,
 };
 use crate::{Result, SearchRequest, SearchResult, SearchStats, StopReason, compute::Compute, snapshot::Snapshot};
@@ -87,7 +88,8 @@ fn search_l0(
         stats.rows_scanned += found.rows_scanned;
         missed += (1.0 - found.recall) * table.live_rows() as f32;
         for hit in top.into_sorted() {
-            out.push_exact(Hit { score: hit.score, id: hit.id, place: i as u32, ordinal: hit.ordinal, in_l0: true });
+            let row = RowRef { in_l0: true, place: i as u32, ordinal: hit.ordinal };
+            out.push_exact(Hit { score: hit.score, id: hit.id, row });
         }
     }
     stats.predicted_recall -= missed / snapshot.rows().max(1) as f32;

@@ -5,9 +5,12 @@ use arrow_array::{
     cast::AsArray,
     types::{Float32Type, Int64Type},
 };
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use drift_engine::{BatchStream, Collection, CollectionSpec, Database, ScanRequest, SearchRequest, Settings};
-use drift_types::Metric;
+use drift_engine::{
+    BatchStream, Collection, CollectionSpec, Database, RowPredicate, ScanRequest, SearchRequest, Settings,
+};
+use drift_types::{Metric, VectorId};
 use futures::{StreamExt, TryStreamExt};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -61,9 +64,38 @@ pub fn rows_of(batch: &RecordBatch) -> Vec<Row> {
         .collect()
 }
 
+/// The rows with some keys whose text is not `but`; it names the keys, unless it is told not to.
+#[derive(Clone, Debug)]
+pub struct KeyIn {
+    pub keys: Vec<VectorId>,
+    pub but: String,
+    pub is_named: bool,
+}
+
+impl RowPredicate for KeyIn {
+    fn columns(&self) -> &[usize] {
+        &[0, 1]
+    }
+
+    fn eval(&self, batch: &RecordBatch) -> drift_engine::Result<BooleanBuffer> {
+        let (ids, texts) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_string::<i32>());
+        let rows = ids.values().iter().zip(texts);
+        Ok(rows.map(|(id, text)| self.keys.contains(&VectorId::from_i64(*id)) && text != Some(&self.but)).collect())
+    }
+
+    fn keys(&self) -> Option<&[VectorId]> {
+        self.is_named.then_some(&self.keys)
+    }
+}
+
 /// All rows of a collection, by key.
 pub async fn all_rows(collection: &Collection) -> Vec<Row> {
-    let batches: Vec<RecordBatch> = collection.scan(ScanRequest::default()).try_collect().await.unwrap();
+    scan(collection, ScanRequest::default()).await
+}
+
+/// The rows of a scan, by key.
+pub async fn scan(collection: &Collection, request: ScanRequest) -> Vec<Row> {
+    let batches: Vec<RecordBatch> = collection.scan(request).try_collect().await.unwrap();
     let mut rows: Vec<Row> = batches.iter().flat_map(rows_of).collect();
     rows.sort_by_key(|r| r.0);
     rows

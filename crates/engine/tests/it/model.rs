@@ -1,8 +1,8 @@
 //! Random operations against a map: whatever is flushed, split or replayed, the rows are the map's.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use drift_engine::SearchRequest;
+use drift_engine::{ScanRequest, SearchRequest};
 use drift_types::{Metric, VectorId};
 use rand::Rng;
 
@@ -24,6 +24,23 @@ async fn check(collection: &drift_engine::Collection, model: &BTreeMap<i64, Row>
     for ((_, distance), (naive, _)) in found.iter().zip(&expected) {
         assert!((distance - naive).abs() < 1e-4, "{found:?} {expected:?}");
     }
+}
+
+/// A look-up finds what a scan finds: the model's rows.
+async fn look_up(collection: &drift_engine::Collection, model: &BTreeMap<i64, Row>, keys: &[i64], but: String) {
+    let ids = keys.iter().copied().map(VectorId::from_i64).collect();
+    let mut filter = KeyIn { keys: ids, but, is_named: true };
+    let mut found = Vec::new();
+    for is_named in [true, false] {
+        filter.is_named = is_named;
+        let request = ScanRequest { filter: Some(Arc::new(filter.clone())), ..ScanRequest::default() };
+        found.push(scan(collection, request).await);
+    }
+    let mut expected: Vec<Row> = keys.iter().filter_map(|key| model.get(key)).cloned().collect();
+    expected.retain(|row| row.1 != filter.but);
+    expected.sort_by_key(|row| row.0);
+    expected.dedup();
+    assert!(found.iter().all(|rows| *rows == expected), "{keys:?}: {found:?} {expected:?}");
 }
 
 async fn run(metric: Metric, seed: u64) {
@@ -53,7 +70,11 @@ async fn run(metric: Metric, seed: u64) {
                 let removed = ids.iter().filter(|id| model.remove(id).is_some()).count();
                 assert_eq!(ack.rows as usize, removed);
             }
-            80..86 => collection.flush().await.unwrap(),
+            80..83 => {
+                let keys: Vec<i64> = (0..rng.random_range(0..20)).map(|_| rng.random_range(-2_000..2_000)).collect();
+                look_up(&collection, &model, &keys, format!("step {}", step / 2)).await;
+            }
+            83..86 => collection.flush().await.unwrap(),
             86..88 => collection.compact().await.unwrap(),
             88..93 => {
                 drop(collection);

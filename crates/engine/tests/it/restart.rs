@@ -121,3 +121,54 @@ async fn a_second_opener_is_told_who_holds_the_database() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
 }
+
+/// A segment whose features this program does not know, but need not know to read it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_may_not_be_rewritten_stays_and_is_read() {
+    for may_rewrite in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let database = open(dir.path(), small()).await;
+        let docs = create(&database, DIM, Metric::L2).await;
+        docs.insert(batch(&rows(0..400, "first"), DIM)).await.unwrap();
+        docs.flush().await.unwrap();
+        let segments = dir.path().join(format!("c/{}/segment", only_entry(&dir.path().join("c"))));
+        let path = segments.join(only_entry(&segments));
+        drop(docs);
+        database.close().await.unwrap();
+        if !may_rewrite {
+            set_ro_compat(&path);
+        }
+
+        let database = open(dir.path(), small()).await;
+        let docs = database.collection("docs").unwrap();
+        for part in 1..6 {
+            // All in the midst of the first rows, whose buckets become too large.
+            let near = |id: i64| (id, "later".to_owned(), vec![(id % 400) as f32 + 0.5; DIM]);
+            let later: Vec<Row> = (400 * part..400 * (part + 1)).map(near).collect();
+            docs.insert(batch(&later, DIM)).await.unwrap();
+            docs.flush().await.unwrap();
+        }
+        let found = all_rows(&docs).await;
+        assert!(found.iter().map(|row| row.0).eq(0..2400));
+        assert_eq!(found.iter().filter(|row| row.1 == "first").count(), 400);
+        database.close().await.unwrap();
+        let _swept = open(dir.path(), small()).await;
+        assert_eq!(path.exists(), !may_rewrite);
+    }
+}
+
+fn only_entry(dir: &std::path::Path) -> String {
+    let names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    names[0].clone().into_string().unwrap()
+}
+
+/// Sets a feature bit in a segment's trailer.
+fn set_ro_compat(path: &std::path::Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let trailer = bytes.len() - 64;
+    bytes[trailer + 40] = 1;
+    let crc = crc32c::crc32c(&bytes[trailer..trailer + 52]);
+    bytes[trailer + 52..trailer + 56].copy_from_slice(&crc.to_le_bytes());
+    std::fs::write(path, bytes).unwrap();
+}

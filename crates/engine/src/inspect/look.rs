@@ -1,0 +1,192 @@
+use std::{collections::HashMap, sync::Arc};
+
+use drift_manifest::{BucketTable, Catalog, CatalogEntry, Manifest, SegmentEntry, VersionLog, paths, tombstones};
+use drift_segment::{FooterRef, SegmentReader};
+use drift_storage::Store;
+use drift_types::{CollectionId, SeqNo, VectorId};
+use drift_wal::{RecordKind, WalRecord};
+
+use super::{log, nothing_at, open_store, segment::nothing_kept};
+use crate::{
+    CollectionSchema, CollectionStatus, Error, ErrorKind, Result, Settings, canonical_keys,
+    dead_set::DeadSet,
+    log_record::{decode_batch, decode_keys},
+    write::generated_ids,
+};
+
+/// A database as its files show it.
+#[derive(Clone, Debug)]
+pub struct DatabaseLook {
+    /// Where it is.
+    pub uri: String,
+    /// How often it has been opened for writing.
+    pub epoch: u64,
+    /// Its collections, by name.
+    pub collections: Vec<CollectionLook>,
+}
+
+/// A collection as its files show it.
+#[derive(Clone, Debug)]
+pub struct CollectionLook {
+    /// What users call it.
+    pub name: String,
+    /// What its directory is called.
+    pub id: CollectionId,
+    /// The number of its newest manifest.
+    pub version: u64,
+    /// Its columns, as far as rows have been flushed.
+    pub schema: CollectionSchema,
+    /// Figures. Rows of L0 are those that only the log has.
+    pub status: CollectionStatus,
+    /// Its segments.
+    pub segments: Vec<SegmentLook>,
+}
+
+/// A segment as its manifest shows it.
+#[derive(Clone, Debug)]
+pub struct SegmentLook {
+    /// The file, relative to the store's root.
+    pub path: String,
+    /// Rows stored.
+    pub rows: u64,
+    /// Of those, rows that are not dead.
+    pub live_rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What the log says of a collection's keys beyond its manifest: the number of the last change, and
+/// whether a row is there after it.
+type Changes = HashMap<VectorId, (SeqNo, bool)>;
+
+/// Looks at the database at `uri` without opening it: nothing is locked and nothing written, so a
+/// server may have it open. Its figures are those of the moment, except that rows which a bulk load
+/// has just replaced are counted until the next flush.
+///
+/// # Errors
+/// `NotFound` if there is no database; `Corrupt` if its catalog, manifests or log are damaged.
+pub async fn look(uri: &str, settings: &Settings) -> Result<DatabaseLook> {
+    let store = open_store(uri).await?;
+    let catalog = VersionLog::<Catalog>::catalog(store.clone()).load_latest().await?.ok_or_else(|| nothing_at(uri))?;
+    let mut manifests = HashMap::new();
+    for CatalogEntry { collection, .. } in &catalog.collections {
+        if let Some(manifest) = VersionLog::<Manifest>::manifests(store.clone(), *collection).load_latest().await? {
+            manifests.insert(*collection, manifest);
+        }
+    }
+    let mut changes = logged(&store, settings, &catalog, &manifests).await?;
+    let mut collections = Vec::new();
+    for CatalogEntry { name, collection } in catalog.collections {
+        let manifest = manifests.remove(&collection).ok_or_else(|| {
+            let lost = format!("collection '{name}' has no manifest under c/{collection}/manifest: run 'drift verify'");
+            Error::new(ErrorKind::Corrupt, lost)
+        })?;
+        let changes = changes.remove(&collection).unwrap_or_default();
+        collections.push(look_at(&store, name, manifest, &changes).await?);
+    }
+    collections.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(DatabaseLook { uri: uri.to_owned(), epoch: catalog.stamp.epoch, collections })
+}
+
+async fn look_at(store: &Store, name: String, manifest: Manifest, changes: &Changes) -> Result<CollectionLook> {
+    let mut l0_rows = changes.values().filter(|(_, is_there)| *is_there).count() as u64;
+    let mut rows = manifest.live_rows();
+    for entry in &manifest.segments {
+        let (replaced, newer) = replaced_rows(store, &manifest, entry, changes).await?;
+        rows -= replaced;
+        l0_rows -= newer;
+    }
+    let buckets = match &manifest.buckets {
+        Some(blob) => BucketTable::decode(&blob.path, &blob.read(store).await?)?.rows.len(),
+        None => 0,
+    };
+    let segment = |entry: &SegmentEntry| SegmentLook {
+        path: paths::segment_path(manifest.collection, entry.id),
+        rows: entry.rows,
+        live_rows: entry.live_rows,
+        bytes: entry.length,
+    };
+    let newest = changes.values().map(|(seq, _)| *seq).max().unwrap_or_default();
+    Ok(CollectionLook {
+        name,
+        id: manifest.collection,
+        version: manifest.stamp.id,
+        schema: CollectionSchema::from_manifest(&manifest.schema)?,
+        status: CollectionStatus {
+            rows: rows + l0_rows,
+            l0_rows,
+            segments: manifest.segments.len(),
+            buckets,
+            segment_bytes: manifest.segments.iter().map(|entry| entry.length).sum(),
+            seq: newest.max(manifest.applied),
+        },
+        segments: manifest.segments.iter().map(segment).collect(),
+    })
+}
+
+/// How many live rows of a segment the log has replaced or deleted, and how many rows of the log are
+/// older than one of the segment, as after a bulk load.
+async fn replaced_rows(
+    store: &Store,
+    manifest: &Manifest,
+    entry: &SegmentEntry,
+    changes: &Changes,
+) -> Result<(u64, u64)> {
+    if !changes.keys().any(|key| (entry.key_min..=entry.key_max).contains(key)) {
+        return Ok((0, 0));
+    }
+    let path = paths::segment_path(manifest.collection, entry.id);
+    let footer = FooterRef { offset: entry.footer_offset, length: entry.footer_length, crc: entry.footer_crc };
+    let reader = SegmentReader::open(store.clone(), path, Some(footer), nothing_kept()).await?;
+    let dead: DeadSet = match &entry.tombstones {
+        Some(stored) => tombstones::decode(&stored.blob.path, &stored.blob.read(store).await?)?.iter().collect(),
+        None => DeadSet::default(),
+    };
+    let block = reader.ids().await?;
+    let (mut replaced, mut newer) = (0, 0);
+    for (row, (id, seq)) in block.iter().enumerate() {
+        match changes.get(&id).filter(|_| !dead.contains(row as u32)) {
+            Some((changed, _)) if *changed >= seq => replaced += 1,
+            Some((_, is_there)) => newer += u64::from(*is_there),
+            None => {}
+        }
+    }
+    Ok((replaced, newer))
+}
+
+/// What the log says beyond the manifests.
+async fn logged(
+    store: &Store,
+    settings: &Settings,
+    catalog: &Catalog,
+    manifests: &HashMap<CollectionId, Manifest>,
+) -> Result<HashMap<CollectionId, Changes>> {
+    let known = manifests.iter().map(|(id, manifest)| (*id, (manifest.applied, manifest.schema.key_column.clone())));
+    let known: Arc<HashMap<_, _>> = Arc::new(known.collect());
+    let start = HashMap::<CollectionId, Changes>::new();
+    let changes =
+        log::fold(store, settings, catalog, start, move |changes, record| match known.get(&record.collection) {
+            Some((applied, key)) if record.seq > *applied => {
+                enter(changes.entry(record.collection).or_default(), key.as_deref(), &record)
+            }
+            _ => Ok(()),
+        });
+    changes.await
+}
+
+fn enter(changes: &mut Changes, key: Option<&str>, record: &WalRecord) -> Result<()> {
+    match record.kind {
+        RecordKind::Insert => {
+            let batch = decode_batch(&record.payload)?;
+            match key.and_then(|key| batch.column_by_name(key)) {
+                Some(keys) => changes.extend(canonical_keys(keys)?.into_iter().map(|id| (id, (record.seq, true)))),
+                None => changes.extend(generated_ids(record.seq, batch.num_rows()).map(|id| (id, (record.seq, true)))),
+            }
+        }
+        RecordKind::Delete => {
+            changes.extend(decode_keys(&record.payload)?.into_iter().map(|id| (id, (record.seq, false))));
+        }
+        RecordKind::BulkLoad => {}
+    }
+    Ok(())
+}
