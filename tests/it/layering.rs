@@ -10,12 +10,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("drift-kernels", &[]),
     ("drift-epoch", &[]),
     ("drift-storage", &["drift-types"]),
+    ("drift-ipc", &[]),
     ("drift-codec", &["drift-types", "drift-kernels"]),
     ("drift-wal", &["drift-types", "drift-storage"]),
     ("drift-memtable", &["drift-types", "drift-kernels", "drift-codec"]),
     ("drift-ivf", &["drift-types", "drift-kernels"]),
-    ("drift-segment", &["drift-types", "drift-kernels", "drift-codec", "drift-storage"]),
-    ("drift-manifest", &["drift-types", "drift-storage"]),
+    ("drift-segment", &["drift-types", "drift-kernels", "drift-codec", "drift-storage", "drift-ipc"]),
+    ("drift-manifest", &["drift-types", "drift-storage", "drift-ipc"]),
     (
         "drift-engine",
         &[
@@ -23,6 +24,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "drift-kernels",
             "drift-epoch",
             "drift-storage",
+            "drift-ipc",
             "drift-codec",
             "drift-wal",
             "drift-memtable",
@@ -51,9 +53,18 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// These look at all the others from outside.
 const MAY_NAME_ALL: [&str; 2] = ["drift-tests", "drift-benches"];
 
-/// The crates from the segment upward, which may speak Arrow; below there are slices and numbers.
-const SPEAK_ARROW: &[&str] =
-    &["drift-segment", "drift-manifest", "drift-engine", "drift-udfs", "drift-sql", "drift-flight-server", "drift-cli"];
+/// `ipc` and the crates from the segment upward, which may speak Arrow; elsewhere there are slices and
+/// numbers.
+const SPEAK_ARROW: &[&str] = &[
+    "drift-ipc",
+    "drift-segment",
+    "drift-manifest",
+    "drift-engine",
+    "drift-udfs",
+    "drift-sql",
+    "drift-flight-server",
+    "drift-cli",
+];
 
 /// Dependencies kept behind a fence: what their names begin with, and who may name them.
 const FENCES: &[(&str, &[&str])] = &[

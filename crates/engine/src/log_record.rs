@@ -1,8 +1,9 @@
 //! What the engine writes into log records. The log itself sees only bytes.
 
 use arrow_array::RecordBatch;
-use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
+use arrow_ipc::writer::StreamWriter;
 use bytes::Bytes;
+use drift_ipc::read_stream;
 use drift_types::VectorId;
 
 use crate::{Error, ErrorKind, Result};
@@ -14,8 +15,7 @@ pub(crate) fn encode_batch(batch: &RecordBatch) -> Result<Bytes> {
     Ok(writer.into_inner()?.into())
 }
 
-/// The batch of an insert record. The log has verified the record's checksum before: Arrow's reader
-/// trusts its bytes.
+/// The batch of an insert record, with no view into `payload`: that is a whole file of the log.
 pub(crate) fn decode_batch(payload: &[u8]) -> Result<RecordBatch> {
     let damaged = |e: &dyn std::fmt::Display| {
         Error::new(
@@ -23,11 +23,8 @@ pub(crate) fn decode_batch(payload: &[u8]) -> Result<RecordBatch> {
             format!("an insert record of the log holds no readable batch ({e}): restore the log from a backup"),
         )
     };
-    let mut reader = StreamReader::try_new(payload, None).map_err(|e| damaged(&e))?;
-    match reader.next() {
-        Some(batch) => batch.map_err(|e| damaged(&e)),
-        None => Err(damaged(&"no batch")),
-    }
+    let (_, batches) = read_stream(payload).map_err(|e| damaged(&e))?;
+    batches.into_iter().next().ok_or_else(|| damaged(&"no batch"))
 }
 
 /// Keys, 8 bytes each, little-endian.

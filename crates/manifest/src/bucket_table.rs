@@ -5,9 +5,10 @@ use arrow_array::{
     UInt32Array,
 };
 use arrow_buffer::OffsetBuffer;
-use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
+use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 use bytes::Bytes;
+use drift_ipc::read_stream;
 use drift_types::{BucketId, SegmentId};
 use ulid::Ulid;
 
@@ -17,6 +18,8 @@ use crate::{
 };
 
 const MAGIC: [u8; 8] = *b"DRIFTBKT";
+
+const ONE_DIM: &str = "the vectors of a bucket table must all have the same number of values, at least one";
 
 /// The buckets of a collection.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,10 +57,7 @@ impl BucketTable {
     /// # Errors
     /// [`Error::Invalid`] unless all vectors have the same length of at least one value.
     pub fn encode(&self) -> Result<Bytes> {
-        let dim = self.rows.first().map_or(1, |row| row.centroid.len());
-        if dim == 0 || self.rows.iter().any(|row| row.centroid.len() != dim || row.sum.len() != dim) {
-            return Err(Error::Invalid(format!("the vectors of a bucket table must all have {} values", dim.max(1))));
-        }
+        let dim = self.dim().ok_or_else(|| Error::Invalid(ONE_DIM.to_owned()))?;
         let batch = self.to_batch(dim).expect("columns are built by the schema");
         let mut body = Vec::new();
         let mut writer = StreamWriter::try_new(&mut body, &batch.schema()).expect("a Vec takes all writes");
@@ -69,7 +69,7 @@ impl BucketTable {
     ///
     /// # Errors
     /// [`Error::Corrupt`] if any byte differs from what was written. The checksum is verified
-    /// before Arrow sees the bytes: its decoder trusts them.
+    /// before Arrow sees the bytes.
     pub fn decode(path: &str, bytes: &[u8]) -> Result<Self> {
         let body = frame::open(path, MAGIC, bytes)?;
         Self::from_stream(body).map_err(|e| Error::corrupt(path, HEADER, format!("it holds no bucket table: {e}")))
@@ -77,10 +77,19 @@ impl BucketTable {
 
     fn from_stream(body: &[u8]) -> Result<Self, ArrowError> {
         let mut rows = Vec::new();
-        for batch in StreamReader::try_new(body, None)? {
-            append_rows(&batch?, &mut rows)?;
+        for batch in read_stream(body)?.1 {
+            append_rows(&batch, &mut rows)?;
         }
-        Ok(Self { rows })
+        let table = Self { rows };
+        table.dim().ok_or_else(|| ArrowError::SchemaError(ONE_DIM.to_owned()))?;
+        Ok(table)
+    }
+
+    /// The length of all vectors; 1 if there are none, and `None` if they differ or are empty.
+    fn dim(&self) -> Option<usize> {
+        let dim = self.rows.first().map_or(1, |row| row.centroid.len());
+        let alike = self.rows.iter().all(|row| row.centroid.len() == dim && row.sum.len() == dim);
+        (dim > 0 && alike).then_some(dim)
     }
 
     fn to_batch(&self, dim: usize) -> Result<RecordBatch, ArrowError> {

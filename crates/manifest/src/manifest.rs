@@ -160,6 +160,9 @@ impl SegmentEntry {
         if self.key_min > self.key_max {
             return Err(Violation::KeysReversed(self.id));
         }
+        if self.rows > u32::MAX.into() {
+            return Err(Violation::TooManyRows { segment: self.id, rows: self.rows });
+        }
         let (live, dead) = (self.live_rows, self.tombstones.as_ref().map_or(0, |t| t.cardinality));
         match live.checked_add(dead) == Some(self.rows) {
             true => Ok(()),

@@ -42,6 +42,10 @@ pub enum Violation {
     #[error("segment {segment} has {rows} rows, but {live} live ones and {dead} tombstones")]
     RowsDisagree { segment: SegmentId, rows: u64, live: u64, dead: u64 },
 
+    /// A row's address in its segment is a u32.
+    #[error("segment {segment} cannot have {rows} rows: there are 2^32 - 1 at most")]
+    TooManyRows { segment: SegmentId, rows: u64 },
+
     /// Segments are immutable.
     #[error("segment {0} differs from what the version before said of it")]
     SegmentChanged(SegmentId),

@@ -36,7 +36,7 @@ prop_compose! {
 
 prop_compose! {
     fn segment()(
-        id: u128, numbers: [u64; 5], footer_crc: u32, rows in 0..u64::MAX, keys: [u64; 2],
+        id: u128, numbers: [u64; 5], footer_crc: u32, rows in 0..=u64::from(u32::MAX), keys: [u64; 2],
         dead in prop::option::of((blob(), any::<u64>())),
     ) -> SegmentEntry {
         let tombstones = dead.map(|(blob, n)| TombstoneRef { blob, cardinality: n % (rows + 1) });

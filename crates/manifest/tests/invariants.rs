@@ -68,6 +68,7 @@ fn a_version_alone() {
     assert!(matches!(broken_by(|m| m.segments[0].key_min = VectorId(11)), V::KeysReversed(_)));
     assert!(matches!(broken_by(|m| m.segments[0].live_rows = 9), V::RowsDisagree { .. }));
     assert!(matches!(broken_by(|m| m.segments[0].live_rows = 11), V::RowsDisagree { .. }));
+    assert!(matches!(broken_by(|m| m.segments[0].rows = 1 << 32), V::TooManyRows { .. }));
     assert!(matches!(broken_by(|m| m.conservation = 1), V::NotConserved { .. }));
     assert!(matches!(broken_by(|m| m.segments.truncate(1)), V::NotConserved { .. }));
 }

@@ -5,8 +5,10 @@ use arrow_array::{
     cast::AsArray, types::*,
 };
 use arrow_buffer::ScalarBuffer;
-use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
+use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
+use drift_ipc::read_stream;
+use drift_kernels::sq8_stride;
 use drift_storage::page::PAGE;
 use drift_types::BucketId;
 
@@ -112,9 +114,9 @@ pub(crate) fn encode(runs: &[RunEntry], dim: usize) -> Result<Vec<u8>, ArrowErro
 /// in order and lie before `end`.
 pub(crate) fn parse(bytes: &[u8], identity: Identity, end: u64) -> Result<Vec<RunEntry>, Flaw> {
     let decoded = |e: ArrowError| format!("DIRECTORY: {e}");
-    let mut batches = StreamReader::try_new(bytes, None).map_err(decoded)?;
-    let batch = batches.next().ok_or("DIRECTORY: no batch")?.map_err(decoded)?;
-    let columns = Columns { batch: &batch, dim: identity.dim as usize };
+    let (_, batches) = read_stream(bytes).map_err(decoded)?;
+    let batch = batches.first().ok_or("DIRECTORY: no batch")?;
+    let columns = Columns { batch, dim: identity.dim as usize };
     let runs = columns.runs()?;
     check(&runs, identity, end)?;
     Ok(runs)
@@ -180,15 +182,81 @@ fn check(runs: &[RunEntry], identity: Identity, end: u64) -> Result<(), Flaw> {
         return Err(format!("DIRECTORY: {} runs instead of {}", runs.len(), identity.runs).into());
     }
     let mut next = 0u32;
+    let (mut hot_end, mut cold_end) = (PAGE as u64, PAGE as u64);
     for run in runs {
-        let sound = |place: Place| place.offset >= PAGE as u64 && place.range().end <= end;
-        if run.first_row != next || run.rows == 0 || !sound(run.hot) || !sound(run.cold) {
+        let sound = |place: Place, start| place.offset >= start && place.range().end <= end;
+        if run.first_row != next || run.rows == 0 || !sound(run.hot, hot_end) || !sound(run.cold, cold_end) {
             return Err(format!("DIRECTORY: the run at row {next} is misplaced").into());
         }
+        // So whatever is allocated for rows that are claimed is backed by bytes that are there.
+        if run.hot.length < u64::from(run.rows) * sq8_stride(identity.dim as usize) as u64 {
+            return Err(format!("DIRECTORY: the run at row {next} has more rows than codes").into());
+        }
+        (hot_end, cold_end) = (run.hot.range().end, run.cold.range().end);
         next = next.checked_add(run.rows).ok_or("DIRECTORY: more than 2^32 - 1 rows")?;
     }
     if next != identity.rows {
         return Err(format!("DIRECTORY: {next} rows instead of {}", identity.rows).into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use drift_types::{CollectionId, SegmentId};
+    use ulid::Ulid;
+
+    use super::*;
+
+    const DIM: u32 = 3;
+    const END: u64 = 1 << 16;
+
+    /// Two runs of two rows.
+    fn runs() -> Vec<RunEntry> {
+        let place = |page: u64| Place { offset: page * PAGE as u64, length: 200, crc: 0 };
+        let run = |i: u32| RunEntry {
+            bucket: BucketId(i),
+            generation: 0,
+            first_row: 2 * i,
+            rows: 2,
+            hot: place(1 + u64::from(i)),
+            cold: place(3 + u64::from(i)),
+            centroid: vec![0.5; DIM as usize].into(),
+            sum: vec![1.0; DIM as usize].into(),
+            mean_sq_radius: 0.0,
+            max_norm_sq: 1.0,
+        };
+        vec![run(0), run(1)]
+    }
+
+    fn reread(runs: &[RunEntry]) -> Result<Vec<RunEntry>, Flaw> {
+        let rows = runs.iter().fold(0, |sum: u32, run| sum.wrapping_add(run.rows));
+        let (id, collection) = (SegmentId(Ulid(1)), CollectionId(Ulid(2)));
+        let identity = Identity { id, collection, rows, dim: DIM, runs: 2 };
+        parse(&encode(runs, DIM as usize).unwrap(), identity, END)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(reread(&runs()).unwrap(), runs());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let changes: [(&str, fn(&mut RunEntry)); 8] = [
+            ("a gap", |run| run.first_row += 1),
+            ("no rows", |run| run.rows = 0),
+            ("rows without codes", |run| run.rows = 4),
+            ("all rows there can be", |run| run.rows = u32::MAX - 2),
+            ("codes of two runs", |run| run.hot.offset = PAGE as u64 + 199),
+            ("vectors of two runs", |run| run.cold.offset = 3 * PAGE as u64 + 199),
+            ("codes beyond the end", |run| run.hot.length = u64::MAX),
+            ("vectors beyond the end", |run| run.cold.offset = END - 199),
+        ];
+        for (what, change) in changes {
+            let mut runs = runs();
+            change(&mut runs[1]);
+            assert!(matches!(reread(&runs), Err(Flaw::Corrupt(_))), "{what}");
+        }
+    }
 }

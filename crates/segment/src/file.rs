@@ -39,18 +39,17 @@ impl File {
         self.reads.fetch_add(1, Relaxed);
         match &self.source {
             Source::Store(store) => match store.read_range(&self.path, range.clone()).await {
-                Err(drift_storage::Error::Corrupt { length, .. }) => Err(self.cut(range, length)),
+                Err(drift_storage::Error::Corrupt { length, .. }) => Err(self.cut_short(range, length)),
                 read => Ok(read?),
             },
             Source::Memory(bytes) if range.end <= bytes.len() as u64 => {
                 Ok(bytes.slice(range.start as usize..range.end as usize))
             }
-            Source::Memory(bytes) => Err(self.cut(range, bytes.len() as u64)),
+            Source::Memory(bytes) => Err(self.cut_short(range, bytes.len() as u64)),
         }
     }
 
-    /// The error for a file that ends before `range` does.
-    fn cut(&self, range: Range<u64>, length: u64) -> Error {
+    fn cut_short(&self, range: Range<u64>, length: u64) -> Error {
         let message = format!("it ends there, and bytes {} to {} are missing", range.start.max(length), range.end);
         self.flawed(message, length)
     }

@@ -45,6 +45,11 @@ impl KeyIndex {
         Ok(Self { offset: section.offset, first_keys, sums: sums.to_vec() })
     }
 
+    /// All pages.
+    pub(crate) fn pages(&self) -> Range<u32> {
+        0..self.first_keys.len() as u32
+    }
+
     /// The pages that may hold `key`: one, unless it is some page's first or has very many rows.
     pub(crate) fn pages_of(&self, key: VectorId) -> Range<u32> {
         // Rows of this key may begin at the end of the page before the one it is first of.
@@ -53,12 +58,7 @@ impl KeyIndex {
         start as u32..end as u32
     }
 
-    /// How many pages there are.
-    pub(crate) fn pages(&self) -> u32 {
-        self.first_keys.len() as u32
-    }
-
-    /// Where `page` lies.
+    /// Where `page`, one of [`Self::pages_of`], lies.
     pub(crate) fn place(&self, page: u32) -> Place {
         let crc = (&self.sums[4 * page as usize..]).get_u32_le();
         Place { offset: self.offset + u64::from(page) * PAGE as u64, length: PAGE as u64, crc }
@@ -89,7 +89,7 @@ impl KeyPage {
         (start..self.keys.len()).take_while(move |i| self.keys.get(*i) == key.0).map(|i| self.ordinals.get(i) as u32)
     }
 
-    /// All keys with their rows' ordinals.
+    /// Its entries, by key.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (VectorId, u32)> {
         self.keys.iter().map(VectorId).zip(self.ordinals.iter().map(|ordinal| ordinal as u32))
     }

@@ -1,7 +1,8 @@
 use std::{collections::HashMap, sync::Arc};
 
-use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
+use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use drift_ipc::read_stream;
 use drift_types::Metric;
 
 use crate::{Error, Result, error::Flaw};
@@ -75,8 +76,7 @@ impl SegmentMeta {
     }
 
     pub(crate) fn parse(bytes: &[u8], dim: usize) -> Result<Self, Flaw> {
-        let reader = StreamReader::try_new(bytes, None).map_err(|e| format!("SCHEMA: {e}"))?;
-        let schema = reader.schema();
+        let (schema, _) = read_stream(bytes).map_err(|e| format!("SCHEMA: {e}"))?;
         let mut metadata = schema.metadata().clone();
         let meta = Self {
             key_column: metadata.remove(KEY_COLUMN),

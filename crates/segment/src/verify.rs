@@ -1,18 +1,11 @@
 //! Reading a whole segment to see whether it is sound: before it is published, and on request.
 
+use std::fmt;
+
 use drift_storage::page::PAGE;
 use futures::FutureExt;
 
-use crate::{
-    Encoded, Error, Result,
-    file::File,
-    footer::{Section, SectionKind},
-    open::Opened,
-    superblock::Superblock,
-};
-
-/// Bytes of a section that are read at once to take its checksum.
-const PIECE: u64 = 1 << 20;
+use crate::{Encoded, Error, IdBlock, Result, file::File, footer::SectionKind, open::Opened, superblock::Superblock};
 
 /// Reads a finished segment back and verifies all of it, so that nothing is published that could
 /// not be read.
@@ -27,31 +20,37 @@ pub fn verify(encoded: &Encoded) -> Result<()> {
     check.now_or_never().expect("reading from memory never waits")
 }
 
+/// What is wrong, as it is found.
+#[derive(Default)]
+struct Wrong(Vec<Error>);
+
+impl Wrong {
+    /// Notes an error; what was read in spite of it is gone.
+    fn keep<T>(&mut self, read: Result<T>) -> Option<T> {
+        read.map_err(|error| self.0.push(error)).ok()
+    }
+}
+
 impl Opened {
-    /// Reads every part in the order of the file, holding one at a time; returns what is wrong.
+    /// Reads every part, holding one at a time beside the keys, and compares what is there twice;
+    /// returns what is wrong.
     pub(crate) async fn verify(&self) -> Vec<Error> {
-        let mut wrong: Vec<Error> = self.verify_superblock().await.err().into_iter().collect();
-        let runs = 0..self.footer.identity.runs;
-        for run in runs.clone() {
-            wrong.extend(self.read_hot(run).await.err());
-        }
-        for run in runs {
-            wrong.extend(self.read_exact(run).await.err());
-        }
-        for section in self.footer.sections.iter().filter(|section| section.crc != 0) {
-            wrong.extend(self.verify_section(*section).await.err());
-        }
-        wrong.extend(self.verify_key_index().await.err());
-        wrong.extend(self.payload.verify().await);
-        wrong.extend(self.verify_statistics().err());
-        wrong
+        let mut wrong = Wrong::default();
+        wrong.keep(self.verify_superblock().await);
+        let ids = wrong.keep(self.read_ids().await);
+        self.verify_runs(ids.as_deref(), &mut wrong).await;
+        self.verify_key_index(ids.as_deref(), &mut wrong).await;
+        self.verify_key_filter(ids.as_deref(), &mut wrong).await;
+        wrong.0.extend(self.payload.verify().await);
+        wrong.keep(self.verify_statistics());
+        wrong.0
     }
 
     /// Who opens a segment by its manifest never reads the superblock.
     async fn verify_superblock(&self) -> Result<()> {
         let page = self.file.read(0..PAGE as u64).await?;
         let superblock = Superblock::parse(&page).map_err(|flaw| self.file.flawed(flaw, 0))?;
-        if superblock != (Superblock { identity: self.footer.identity, footer: self.place }) {
+        if superblock.identity != self.footer.identity || superblock.footer != self.place {
             return Err(self.file.flawed("superblock and footer speak of two segments", 0));
         }
         let (length, expected) = (self.file.length().await?, self.place.file_length());
@@ -61,40 +60,51 @@ impl Opened {
         Ok(())
     }
 
-    async fn verify_section(&self, section: Section) -> Result<()> {
-        let (mut at, mut crc) = (section.offset, 0);
-        while at < section.end() {
-            let end = section.end().min(at + PIECE);
-            crc = crc32c::crc32c_append(crc, &self.file.read(at..end).await?);
-            at = end;
-        }
-        if crc != section.crc {
-            let message = format!("{}: checksum {crc:08x} instead of {:08x}", section.kind.name(), section.crc);
-            return Err(self.file.flawed(message, section.offset));
-        }
-        Ok(())
-    }
-
-    /// Every row has its entry in the key index, and the key filter knows its key.
-    async fn verify_key_index(&self) -> Result<()> {
-        let (ids, filter) = (self.read_ids().await?, self.read_key_filter().await?);
-        let mut entries = 0;
-        for page in 0..self.key_index.pages() {
-            let offset = self.key_index.place(page).offset;
-            for (key, ordinal) in self.read_key_page(page).await?.entries() {
-                if ids.id(ordinal) != key || !filter.may_hold(key) {
-                    let message = format!("IDIX: key {} is not the one of row {ordinal}", key.0);
-                    return Err(self.file.flawed(message, offset));
-                }
-                entries += 1;
+    async fn verify_runs(&self, ids: Option<&IdBlock>, wrong: &mut Wrong) {
+        for (number, run) in (0..).zip(&self.runs) {
+            let hot = wrong.keep(self.read_hot(number).await);
+            if let (Some(hot), Some(ids)) = (hot, ids)
+                && run.ordinals().zip(0..).any(|(ordinal, row)| hot.id(row) != ids.id(ordinal))
+            {
+                wrong.0.push(self.contradiction("the keys of a run are not those of IDS", run.hot.offset));
             }
         }
-        if entries != self.footer.identity.rows {
-            let at = self.footer.section(SectionKind::KeyIndex).map_or(self.place.offset, |section| section.offset);
-            let message = format!("IDIX has {entries} entries for {} rows", self.footer.identity.rows);
-            return Err(self.file.flawed(message, at));
+        for number in 0..self.footer.identity.runs {
+            wrong.keep(self.read_exact(number).await);
         }
-        Ok(())
+    }
+
+    /// Each row stands in the index once, under its key, and keys ascend.
+    async fn verify_key_index(&self, ids: Option<&IdBlock>, wrong: &mut Wrong) {
+        let (mut last, mut entries, mut whole) = (None, 0, true);
+        for number in self.key_index.pages() {
+            let Some(page) = wrong.keep(self.read_key_page(number).await) else {
+                whole = false;
+                continue;
+            };
+            let offset = self.key_index.place(number).offset;
+            for entry in page.entries() {
+                if last.is_some_and(|last| last >= entry) || ids.is_some_and(|ids| ids.id(entry.1) != entry.0) {
+                    wrong.0.push(self.contradiction("a page of IDIX is not what IDS says, sorted", offset));
+                    return;
+                }
+                (last, entries) = (Some(entry), entries + 1);
+            }
+        }
+        if whole && entries != self.footer.identity.rows {
+            let message = format!("IDIX has {entries} entries for {} rows", self.footer.identity.rows);
+            wrong.0.push(self.contradiction(message, self.key_index.place(0).offset));
+        }
+    }
+
+    async fn verify_key_filter(&self, ids: Option<&IdBlock>, wrong: &mut Wrong) {
+        let filter = wrong.keep(self.read_key_filter().await);
+        if let (Some(filter), Some(ids)) = (filter, ids)
+            && ids.iter().any(|(key, _)| !filter.may_hold(key))
+        {
+            let at = self.footer.section(SectionKind::KeyFilter).map_or(0, |section| section.offset);
+            wrong.0.push(self.contradiction("BLOM denies a key that is in the segment", at));
+        }
     }
 
     fn verify_statistics(&self) -> Result<()> {
@@ -104,6 +114,11 @@ impl Opened {
         });
         let Some(run) = unsound else { return Ok(()) };
         let at = self.footer.section(SectionKind::Directory).map_or(self.place.offset, |section| section.offset);
-        Err(self.file.flawed(format!("DIRECTORY: a statistic of run {run} is no finite number"), at))
+        Err(self.contradiction(format!("DIRECTORY: a statistic of run {run} is no finite number"), at))
+    }
+
+    /// The bytes are what was written, so they were written wrongly.
+    fn contradiction(&self, message: impl fmt::Display, offset: u64) -> Error {
+        self.file.flawed(message.to_string(), offset)
     }
 }

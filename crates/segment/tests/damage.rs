@@ -172,6 +172,41 @@ async fn a_footer_that_is_nowhere_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn verify_misses_nothing_that_a_reader_would_meet() {
+    let patient = Patient::new().await;
+    let verified =
+        |bytes: &[u8]| drift_segment::verify(&Encoded { bytes: bytes.to_vec().into(), footer: patient.footer }).is_ok();
+    assert!(verified(&patient.bytes));
+    for at in (0..patient.bytes.len()).step_by(41) {
+        let mut damaged = patient.bytes.clone();
+        damaged[at] ^= 0x40;
+        if verified(&damaged) {
+            for footer in [None, Some(patient.footer)] {
+                assert!(!patient.notices(damaged.clone(), footer, &format!("byte {at}")).await, "byte {at}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_said_not_only_the_first() {
+    let patient = Patient::new().await;
+    let cache = Arc::new(PartCache::new(0));
+    let reader = SegmentReader::open(patient.store.clone(), PATH.into(), Some(patient.footer), cache).await.unwrap();
+    assert!(reader.verify().await.is_empty());
+
+    let mut damaged = patient.bytes.clone();
+    let parts = [9, reader.runs()[1].hot.offset as usize, reader.runs()[2].cold.offset as usize];
+    parts.iter().for_each(|&at| damaged[at] ^= 1);
+    damaged.truncate(damaged.len() - 1);
+    patient.store.delete(PATH).await.unwrap();
+    patient.store.publish(PATH, damaged).await.unwrap();
+    let wrong = reader.verify().await;
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    wrong.iter().for_each(says_what_to_do);
+}
+
 /// Bits that only forbid to rewrite do not forbid to read.
 #[tokio::test]
 async fn a_file_that_may_only_be_read_says_so() {
@@ -188,38 +223,4 @@ async fn a_file_that_may_only_be_read_says_so() {
         SegmentReader::open(patient.store.clone(), PATH.into(), None, Arc::new(PartCache::new(0))).await.unwrap();
     assert!(!reader.can_rewrite());
     assert_eq!((found.parts, found.columns), (patient.content.parts, patient.content.columns));
-}
-
-#[tokio::test]
-async fn verify_misses_nothing_that_a_reader_would_meet() {
-    let patient = Patient::new().await;
-    for at in (0..patient.bytes.len()).step_by(41) {
-        let mut damaged = patient.bytes.clone();
-        damaged[at] ^= 0x40;
-        let encoded = Encoded { bytes: damaged.clone().into(), footer: patient.footer };
-        if drift_segment::verify(&encoded).is_ok() {
-            for footer in [None, Some(patient.footer)] {
-                assert!(!patient.notices(damaged.clone(), footer, &format!("byte {at}")).await, "byte {at}");
-            }
-        }
-    }
-    drift_segment::verify(&small(1)).unwrap();
-}
-
-#[tokio::test]
-async fn all_that_is_wrong_is_said_not_only_the_first() {
-    let Patient { store, bytes, footer, .. } = Patient::new().await;
-    let reader =
-        SegmentReader::open(store.clone(), PATH.into(), Some(footer), Arc::new(PartCache::new(0))).await.unwrap();
-    assert!(reader.verify().await.is_empty());
-
-    let mut damaged = bytes;
-    let parts = [9, reader.runs()[1].hot.offset as usize, reader.runs()[2].cold.offset as usize];
-    parts.iter().for_each(|&at| damaged[at] ^= 1);
-    damaged.truncate(damaged.len() - 1);
-    store.delete(PATH).await.unwrap();
-    store.publish(PATH, damaged).await.unwrap();
-    let wrong = reader.verify().await;
-    assert_eq!(wrong.len(), 3, "{wrong:?}");
-    wrong.iter().for_each(says_what_to_do);
 }

@@ -62,6 +62,18 @@ impl Store {
         Self(Arc::new(Inner { uri, backend: Backend::Faulty(Box::new(crate::faults::Faulty::new(self, faults))) }))
     }
 
+    /// Opens the store at `uri` only if it is there: no directory is made. An object store has no
+    /// root that could be missing.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`Error::NotFound`] if the directory does not exist.
+    pub async fn open_existing(uri: &str) -> Result<Self> {
+        match Location::parse(uri)? {
+            Location::Local(root) if !root.is_dir() => Err(Error::NotFound { path: uri.to_owned() }),
+            _ => Self::open(uri).await,
+        }
+    }
+
     /// Sets whether [`Self::read_range`] goes past the page cache of a local disk. It does unless told
     /// otherwise, until a file system refuses it.
     pub fn with_direct_io(self, on: bool) -> Self {
@@ -74,18 +86,6 @@ impl Store {
     /// Whether [`Self::read_range`] goes past the page cache of a local disk.
     pub fn direct_io(&self) -> bool {
         matches!(&self.0.backend, Backend::Local(local) if local.direct_io().is_on())
-    }
-
-    /// Opens the store at `uri` only if it is there: no directory is made. An object store has no
-    /// root that could be missing.
-    ///
-    /// # Errors
-    /// As [`Store::open`], and [`Error::NotFound`] if the directory does not exist.
-    pub async fn open_existing(uri: &str) -> Result<Self> {
-        match Location::parse(uri)? {
-            Location::Local(root) if !root.is_dir() => Err(Error::NotFound { path: uri.to_owned() }),
-            _ => Self::open(uri).await,
-        }
     }
 
     /// The URI it was opened with.

@@ -16,17 +16,18 @@ pub(crate) struct Chain {
     pub numbers: Vec<u64>,
     /// Files that are not needed and not deleted yet; only where files are written whole.
     pub leftovers: Vec<u64>,
-    /// What was known of the last file before all were read; only where files are written whole.
-    pub last: Option<LastFile>,
+    /// What the newest files tell before all are read; only where files are written whole.
+    pub newest: Option<Newest>,
 }
 
-/// The last file of a log.
+/// What the newest files of a log tell.
 #[derive(Debug)]
-pub(crate) struct LastFile {
+pub(crate) struct Newest {
+    /// The highest epoch.
     pub epoch: u64,
-    /// The oldest file needed, as this one has it.
+    /// The oldest file needed.
     pub oldest: u64,
-    /// Offset behind its last record.
+    /// Offset behind the last record of the last file.
     pub end: u64,
 }
 
@@ -43,6 +44,8 @@ pub(crate) struct PassedFile {
 pub(crate) struct Log {
     pub summary: ReplaySummary,
     pub files: Vec<PassedFile>,
+    /// The oldest file needed, as far as the files tell; 0 if they grow.
+    pub oldest: u64,
     /// Offset behind the last record of the last file.
     pub end: u64,
     /// A last file whose creation was never finished.
@@ -60,19 +63,19 @@ impl Chain {
                 None => Ok(Self { numbers, ..Self::default() }),
             };
         }
-        let Some(&number) = numbers.last() else {
+        if numbers.is_empty() {
             return Ok(Self::default());
-        };
+        }
         // Files written whole go in any order once they are passed; what is left of them means
-        // nothing. The newest file tells where what is needed begins.
-        let last = read_last(sink, number, database, numbers[0])?;
-        let needed = numbers.split_off(numbers.partition_point(|&number| number < last.oldest));
+        // nothing. The newest files tell where what is needed begins.
+        let newest = read_newest(sink, database, &numbers)?;
+        let needed = numbers.split_off(numbers.partition_point(|&number| number < newest.oldest));
         let (leftovers, numbers) = (numbers, needed);
         let gap = numbers.windows(2).find(|pair| pair[0] + 1 != pair[1]).map(|pair| pair[0] + 1);
-        let start = (numbers[0] > last.oldest).then_some(last.oldest);
+        let start = (numbers[0] > newest.oldest).then_some(newest.oldest);
         match start.or(gap) {
             Some(missing) => Err(Error::Missing { path: sink.name(missing) }),
-            None => Ok(Self { numbers, leftovers, last: Some(last) }),
+            None => Ok(Self { numbers, leftovers, newest: Some(newest) }),
         }
     }
 
@@ -107,21 +110,32 @@ impl Chain {
     }
 }
 
-fn read_last(sink: &dyn LogSink, number: u64, database: Ulid, first: u64) -> Result<LastFile> {
-    let path = sink.name(number);
-    let bytes = sink.read(number).map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
-    let file =
-        scan::open(path, bytes, number, database, false)?.expect("only a last file that grows may be unfinished");
-    let FileEnd { offset, tail, .. } = file.read_records(SeqNo(0), |_| Ok::<_, Error>(()))?;
-    if let Tail::Corrupt(reason) = tail {
-        return Err(file.corrupt(offset, reason));
+/// Reads files from the end of the log up to one with records. Files without are fences; each knows
+/// what its writer knew when it looked at the log, which another may have changed since.
+fn read_newest(sink: &dyn LogSink, database: Ulid, numbers: &[u64]) -> Result<Newest> {
+    let mut newest = Newest { epoch: 0, oldest: 0, end: 0 };
+    for &number in numbers.iter().rev() {
+        let path = sink.name(number);
+        let bytes = sink.read(number).map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
+        let file = scan::open(path, bytes, number, database, false)?.expect("only files that grow may be unfinished");
+        let FileEnd { offset, tail, .. } = file.read_records(SeqNo(0), |_| Ok::<_, Error>(()))?;
+        if let Tail::Corrupt(reason) = tail {
+            return Err(file.corrupt(offset, reason));
+        }
+        if file.header.oldest > number {
+            return Err(file.corrupt(0, "its header says that it is not needed itself"));
+        }
+        if newest.end == 0 {
+            newest.end = offset;
+        }
+        // A file that once grew elsewhere does not tell: then all that are there are needed.
+        newest.oldest = newest.oldest.max(if file.is_whole() { file.header.oldest } else { numbers[0] });
+        newest.epoch = newest.epoch.max(file.header.epoch);
+        if file.holds_records() {
+            break;
+        }
     }
-    if file.header.oldest > number {
-        return Err(file.corrupt(0, "its header says that it is not needed itself"));
-    }
-    // A file that once grew elsewhere does not tell: then all that are there are needed.
-    let oldest = if file.header.oldest > 0 { file.header.oldest } else { first };
-    Ok(LastFile { epoch: file.header.epoch, oldest, end: offset })
+    Ok(newest)
 }
 
 /// A log while it is read.
@@ -177,9 +191,9 @@ impl Reading {
     }
 
     fn finish(mut self) -> Result<Log> {
-        let (files, unfinished) = (mem::take(&mut self.files), self.unfinished);
+        let (files, oldest, unfinished) = (mem::take(&mut self.files), self.oldest, self.unfinished);
         let end = self.last.as_ref().map_or(0, |(_, end)| end.offset);
-        Ok(Log { summary: self.summary()?, files, end, unfinished })
+        Ok(Log { summary: self.summary()?, files, oldest, end, unfinished })
     }
 
     fn summary(self) -> Result<ReplaySummary> {

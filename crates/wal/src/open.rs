@@ -48,11 +48,13 @@ impl WalWriter {
             (log, header)
         } else {
             let (chain, header) = fence(&mut *sink, &opening, chain)?;
-            let log = chain.read(&*sink, opening.database, apply)?;
+            let mut log = chain.read(&*sink, opening.database, apply)?;
             if log.summary.epoch > opening.epoch {
                 return Err(Error::Fenced { path: sink.name(header.number) }.into());
             }
-            delete(&mut *sink, &chain.leftovers)?;
+            let passed = log.files.partition_point(|file| file.number < log.oldest);
+            let passed = log.files.drain(..passed).map(|file| file.number);
+            delete(&mut *sink, &[chain.leftovers, passed.collect()].concat())?;
             (log, header)
         };
         let last_seq = log.summary.last_seq.max(opening.newest);
@@ -79,7 +81,7 @@ fn append_file(sink: &mut dyn LogSink, opening: &Opening, chain: &Chain, log: &L
 /// finds its next number taken. Returns the files before it.
 fn fence(sink: &mut dyn LogSink, opening: &Opening, mut chain: Chain) -> Result<(Chain, FileHeader)> {
     let first = chain.numbers.last().map_or(1, |last| last + 1);
-    let (epoch, oldest, previous_end) = chain.last.as_ref().map_or((0, first, 0), |l| (l.epoch, l.oldest, l.end));
+    let (epoch, oldest, previous_end) = chain.newest.as_ref().map_or((0, first, 0), |n| (n.epoch, n.oldest, n.end));
     check_epoch(opening, epoch, || sink.name((first - 1).max(1)))?;
     let mut header = FileHeader {
         number: first,

@@ -144,8 +144,8 @@ async fn replaced_rows(
     };
     let block = reader.ids().await?;
     let (mut replaced, mut newer) = (0, 0);
-    for (row, (id, seq)) in block.iter().enumerate() {
-        match changes.get(&id).filter(|_| !dead.contains(row as u32)) {
+    for (row, (id, seq)) in (0..).zip(block.iter()) {
+        match changes.get(&id).filter(|_| !dead.contains(row)) {
             Some((changed, _)) if *changed >= seq => replaced += 1,
             Some((_, is_there)) => newer += u64::from(*is_there),
             None => {}

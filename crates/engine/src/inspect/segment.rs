@@ -77,9 +77,9 @@ async fn dead_rows(store: &Store, entry: &SegmentEntry, checked: &mut Checked) -
 fn compare_keys(block: &IdBlock, dead: &DeadSet, entry: &SegmentEntry) -> Option<String> {
     let mut conservation = 0u64;
     let (mut key_min, mut key_max, mut seq_max) = (entry.key_max, entry.key_min, None);
-    for (row, (id, seq)) in block.iter().enumerate() {
+    for (row, (id, seq)) in (0..).zip(block.iter()) {
         (key_min, key_max, seq_max) = (key_min.min(id), key_max.max(id), seq_max.max(Some(seq)));
-        if !dead.contains(row as u32) {
+        if !dead.contains(row) {
             conservation = conservation.wrapping_add(conservation_hash(id, seq));
         }
     }

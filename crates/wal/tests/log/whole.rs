@@ -1,13 +1,15 @@
 //! Logs in an object store: a file per group, writers that lose the log, answers that are lost.
 
 use std::{
+    io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
+use bytes::Bytes;
 use drift_storage::{
     Store,
     faults::{Fault, Faults, Operation},
@@ -234,6 +236,94 @@ fn one_that_came_late_stops_nobody() -> Result<(), Error> {
     third.close(SeqNo(3))?;
     drop(writer(disk.clone(), 4)?);
     assert_eq!(read(&disk)?.0, groups(1..4));
+    Ok(())
+}
+
+#[test]
+fn a_late_fence_hides_neither_the_newest_epoch_nor_what_is_deleted() -> Result<(), Error> {
+    // It was made when all ten files before it were needed, and epoch 2 was the newest.
+    let other = opened_by(&[1])?;
+    append_each(&mut writer(other.clone(), 1)?, &groups(1..9))?;
+    drop(writer(other.clone(), 2)?);
+    let late = other.read(11).expect("the fence of epoch 2");
+
+    let mut disk = opened_by(&[1])?;
+    let mut log = writer(disk.clone(), 3)?;
+    append_each(&mut log, &groups(1..8))?;
+    log.truncate(SeqNo(5))?;
+    append_each(&mut log, &groups(8..9))?;
+    assert_eq!(log.truncate(SeqNo(5))?, 7);
+    disk.create(11, &late).expect("the next number is free");
+    assert_eq!(read(&disk)?.0, groups(6..9));
+    drop(open(disk.clone(), Opening { last_epoch: 3, ..opening(4, 0) })?);
+    assert_eq!(read(&disk)?.0, groups(6..9));
+    Ok(())
+}
+
+/// A disk on which something happens right before the first file is created.
+struct Interrupted {
+    disk: Disk,
+    meanwhile: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl LogSink for Interrupted {
+    fn list(&self) -> io::Result<Vec<u64>> {
+        self.disk.list()
+    }
+
+    fn read(&self, number: u64) -> io::Result<Bytes> {
+        self.disk.read(number)
+    }
+
+    fn create(&mut self, number: u64, bytes: &[u8]) -> io::Result<()> {
+        self.meanwhile.take().into_iter().for_each(|happens| happens());
+        self.disk.create(number, bytes)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.disk.append(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.sync()
+    }
+
+    fn settle(&mut self, number: u64) -> io::Result<()> {
+        self.disk.settle(number)
+    }
+
+    fn delete(&mut self, numbers: &[u64]) -> io::Result<()> {
+        self.disk.delete(numbers)
+    }
+
+    fn file_bytes(&self) -> Option<u64> {
+        self.disk.file_bytes()
+    }
+
+    fn name(&self, number: u64) -> String {
+        self.disk.name(number)
+    }
+}
+
+#[test]
+fn a_writer_that_still_deletes_while_it_loses_the_log_takes_nothing_from_the_next() -> Result<(), Error> {
+    let disk = Disk::of_whole_files();
+    let mut first = writer(disk.clone(), 1)?;
+    append_each(&mut first, &groups(1..8))?;
+    first.truncate(SeqNo(4))?;
+    let first = Arc::new(Mutex::new(first));
+    let goes_on = first.clone();
+    // The second has looked at the log; only then the first says that it needs no more of its start.
+    let meanwhile =
+        move || append_each(&mut goes_on.lock().expect("one thread"), &groups(8..9)).expect("not yet fenced");
+    let mut second = writer(Interrupted { disk: disk.clone(), meanwhile: Some(Box::new(meanwhile)) }, 2)?;
+    assert_eq!(first.lock().expect("one thread").truncate(SeqNo(4))?, 5);
+    assert_eq!(read(&disk)?.0, groups(5..9));
+    append_each(&mut second, &groups(9..11))?;
+    assert_eq!(second.truncate(SeqNo(1))?, 0);
+    append_each(&mut second, &groups(11..12))?;
+    drop(writer(disk.clone(), 3)?);
+    assert_eq!(read(&disk)?.0, groups(5..12));
     Ok(())
 }
 
