@@ -110,6 +110,8 @@ fn what_is_imported_can_be_asked_listed_exported_and_dropped() {
     assert!(flushed.lines().nth(1).is_some_and(|line| line.starts_with("points")), "{flushed}");
 
     let stored = || files(&desk.path("db"), "drift").iter().map(|f| fs::metadata(f).unwrap().len()).sum::<u64>();
+    desk.ok(&["import", &a, "--table", "points"]);
+    desk.ok(&["flush"]);
     let before = stored();
     desk.ok(&["compact", "points"]);
     assert!(stored() < before, "the rows that were replaced take no more room");
