@@ -20,7 +20,6 @@ use drift_manifest::{
 };
 use drift_segment::{RunInput, SegmentInput, SegmentMeta};
 use drift_types::{BucketId, CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
-use drift_wal::{SyncPolicy, WalWriter};
 use ulid::Ulid;
 
 fn main() {
@@ -188,10 +187,9 @@ fn segment(metric: Metric, compression: Compression) -> SegmentInput {
 }
 
 fn logs() {
-    let log = wal::MemoryLog::new(Vec::new());
-    let write = |first: u64, seqs: &[u64], closes: bool| {
-        let sink = Box::new(log.clone());
-        let mut writer = WalWriter::with_sink(sink, wal::DATABASE, 1, SeqNo(first), SyncPolicy::Os).expect("memory");
+    let (grown, whole) = (wal::MemoryLog::new(Vec::new(), true), wal::MemoryLog::new(Vec::new(), false));
+    let write = |log: &wal::MemoryLog, seqs: &[u64], closes: bool| {
+        let mut writer = wal::open(log, 1).expect("memory");
         for &seq in seqs {
             writer.append(&[wal::record(SeqNo(seq), b"some payload")]).expect("memory takes it");
         }
@@ -199,13 +197,18 @@ fn logs() {
             writer.close(SeqNo(*seqs.last().expect("some"))).expect("memory takes it");
         }
     };
-    let fold = || pages::fold(&log.files().iter().map(Vec::as_slice).collect::<Vec<_>>());
-    write(1, &[1, 2, 2], false);
-    seed("wal", "open", &[1], &fold());
-    write(3, &[3], true);
-    seed("wal", "closed", &[1], &fold());
-    write(4, &[5, 6], false);
-    log.files().last_mut().expect("three").extend([7; 64]);
-    seed("wal", "torn", &[1], &fold());
-    seed("wal", "torn-as-it-is", &[0], &fold());
+    let fold = |log: &wal::MemoryLog| pages::fold(&log.files().iter().map(Vec::as_slice).collect::<Vec<_>>());
+    write(&grown, &[1, 2, 2], false);
+    seed("wal", "open", &[1], &fold(&grown));
+    write(&grown, &[3], true);
+    seed("wal", "closed", &[1], &fold(&grown));
+    write(&grown, &[5, 6], false);
+    grown.files().last_mut().expect("three").extend([7; 64]);
+    seed("wal", "torn", &[1], &fold(&grown));
+    seed("wal", "torn-as-it-is", &[0], &fold(&grown));
+    write(&whole, &[1, 2], false);
+    seed("wal", "whole", &[3], &fold(&whole));
+    write(&whole, &[3], true);
+    seed("wal", "whole-closed", &[3], &fold(&whole));
+    seed("wal", "grown-elsewhere", &[3], &fold(&grown));
 }

@@ -12,7 +12,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("drift-storage", &["drift-types"]),
     ("drift-ipc", &[]),
     ("drift-codec", &["drift-types", "drift-kernels"]),
-    ("drift-wal", &["drift-types"]),
+    ("drift-wal", &["drift-types", "drift-storage"]),
     ("drift-memtable", &["drift-types", "drift-kernels", "drift-codec"]),
     ("drift-ivf", &["drift-types", "drift-kernels"]),
     ("drift-segment", &["drift-types", "drift-kernels", "drift-codec", "drift-storage", "drift-ipc"]),

@@ -1,6 +1,5 @@
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU32, Ordering},
@@ -10,7 +9,7 @@ use std::{
 use drift_manifest::{Catalog, CatalogEntry, Commit as Committed, Manifest, VersionLog, validate_name};
 use drift_segment::PartCache;
 use drift_storage::{Store, StoreLock};
-use drift_types::{CollectionId, SeqNo};
+use drift_types::CollectionId;
 use tokio::sync::{Mutex, Notify};
 use ulid::Ulid;
 
@@ -19,8 +18,8 @@ use crate::{
     compute::Compute,
     id_map::PlaceId,
     maintain::{self, Budget, Janitor},
-    recover,
-    write::{CollectionState, Command, Writer, WriterHandle},
+    recover::{self, OpenLog},
+    write::{Command, Writer, WriterHandle},
 };
 
 /// What all collections of a database share.
@@ -44,7 +43,8 @@ impl Parts {
     }
 }
 
-/// A set of collections under one URI. Cheap to clone; one process at a time may have it open.
+/// A set of collections under one URI. Cheap to clone. One process at a time may have it open: a
+/// directory is locked; from an object store each opener drives out the one before.
 #[derive(Clone)]
 pub struct Database(Arc<Inner>);
 
@@ -59,12 +59,22 @@ struct Inner {
 }
 
 impl Database {
-    /// Opens the database at `uri` (as [`Store::open`] reads it), which is made when there is none. Every write that was acknowledged is in it.
+    /// Opens the database at `uri` (as [`Store::open`] reads it), which is made when there is none.
+    /// Every write that was acknowledged is in it.
     ///
     /// # Errors
-    /// `Unavailable` while another process has it open, `Corrupt` if files are damaged.
+    /// `Unavailable` while another process has it open or takes it over at the same time, `Corrupt` if
+    /// files are damaged, `Invalid` if the log at hand is not the one last written.
     pub async fn open(uri: &str, settings: Settings) -> Result<Self> {
-        let store = Store::open(uri).await?.with_direct_io(settings.direct_io);
+        Self::open_in(Store::open(uri).await?, settings).await
+    }
+
+    /// [`Database::open`] in a store that is open already.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn open_in(store: Store, settings: Settings) -> Result<Self> {
+        let store = store.with_direct_io(settings.direct_io);
         let lock = store.lock()?;
         let mut catalog = take_over(&store, &settings).await?;
         for doomed in catalog.doomed.drain(..) {
@@ -86,9 +96,12 @@ impl Database {
         for CatalogEntry { name, collection } in &catalog.collections {
             states.insert(*collection, recover::open_collection(&parts, *collection, name).await?);
         }
-        let (wal, newest) = open_log(&parts, catalog.database, &mut states)?;
-        let shared: Vec<_> = states.values().map(|state| state.shared().clone()).collect();
-        let writer = Writer::start(wal, newest, states.into_values().collect())?;
+        let OpenLog { wal, newest, states, mark, linger } = recover::open_log(&parts, &catalog, states).await?;
+        let mut next = catalog.successor(parts.epoch, parts.writer_id);
+        next.log = Some(mark);
+        commit_catalog(&parts, &mut catalog, next).await?;
+        let shared: Vec<_> = states.iter().map(|state| state.shared().clone()).collect();
+        let writer = Writer::start(wal, newest, states, linger)?;
         let collections =
             shared.into_iter().map(|shared| (shared.name.clone(), Collection { shared, writer: writer.clone() }));
         let collections = Arc::new(RwLock::new(collections.collect::<BTreeMap<_, _>>()));
@@ -133,13 +146,13 @@ impl Database {
         let id = CollectionId(Ulid::new());
         let mut next = catalog.successor(parts.epoch, parts.writer_id);
         next.doomed.push(id);
-        self.commit_catalog(&mut catalog, next).await?;
+        commit_catalog(&self.0.parts, &mut catalog, next).await?;
         let manifest = Manifest::first(id, schema.to_manifest(), parts.epoch, parts.writer_id);
         VersionLog::<Manifest>::manifests(parts.store.clone(), id).commit(&manifest, None).await?;
         let mut next = catalog.successor(parts.epoch, parts.writer_id);
         next.doomed.retain(|doomed| *doomed != id);
         next.collections.push(CatalogEntry { name: name.to_owned(), collection: id });
-        self.commit_catalog(&mut catalog, next).await?;
+        commit_catalog(&self.0.parts, &mut catalog, next).await?;
         let state = recover::restore(parts, name, manifest).await?;
         let collection = Collection { shared: state.shared().clone(), writer: self.0.writer.clone() };
         self.0.writer.ask(|reply| Command::Register { state: Box::new(state), reply }).await?;
@@ -157,7 +170,7 @@ impl Database {
         let mut next = catalog.successor(self.0.parts.epoch, self.0.parts.writer_id);
         next.collections.retain(|entry| entry.collection != id);
         next.doomed.push(id);
-        self.commit_catalog(&mut catalog, next).await?;
+        commit_catalog(&self.0.parts, &mut catalog, next).await?;
         write(&self.0.collections).remove(name);
         self.0.writer.ask(|reply| Command::Unregister { collection: id, reply }).await?;
         recover::remove_collection(&self.0.parts.store, id).await?;
@@ -203,19 +216,19 @@ impl Database {
             if names.is_empty() { "there is none yet".to_owned() } else { format!("there are {}", names.join(", ")) };
         Error::new(ErrorKind::NotFound, format!("no collection '{name}': {known}"))
     }
+}
 
-    async fn commit_catalog(&self, catalog: &mut Catalog, next: Catalog) -> Result<()> {
-        let log = VersionLog::<Catalog>::catalog(self.0.parts.store.clone());
-        match log.commit(&next, Some(catalog)).await? {
-            Committed::Committed => *catalog = next,
-            Committed::Conflict(_) => {
-                let raced = "another writer changed the catalog: restart this one";
-                return Err(Error::new(ErrorKind::Unavailable, raced));
-            }
+async fn commit_catalog(parts: &Parts, catalog: &mut Catalog, next: Catalog) -> Result<()> {
+    let log = VersionLog::<Catalog>::catalog(parts.store.clone());
+    match log.commit(&next, Some(catalog)).await? {
+        Committed::Committed => *catalog = next,
+        Committed::Conflict(_) => {
+            let raced = "another writer changed the catalog: restart this one";
+            return Err(Error::new(ErrorKind::Unavailable, raced));
         }
-        maintain::prune(&log, &self.0.parts.settings).await;
-        Ok(())
     }
+    maintain::prune(&log, &parts.settings).await;
+    Ok(())
 }
 
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
@@ -244,31 +257,5 @@ async fn take_over(store: &Store, settings: &Settings) -> Result<Catalog> {
             }
             Committed::Conflict(theirs) => found = Some(*theirs),
         }
-    }
-}
-
-/// Replays the log and starts a new file of it. A store in memory has none: nothing outlives it.
-fn open_log(
-    parts: &Parts,
-    database: Ulid,
-    states: &mut HashMap<CollectionId, CollectionState>,
-) -> Result<(Option<drift_wal::WalWriter>, SeqNo)> {
-    let Some(dir) = log_dir(parts)? else {
-        return Ok((None, states.values().map(CollectionState::newest).max().unwrap_or_default()));
-    };
-    let newest = recover::replay(&dir, database, states)?;
-    let wal = recover::start_log(&dir, database, parts.epoch, newest, parts.settings.durability)?;
-    Ok((Some(wal), newest))
-}
-
-fn log_dir(parts: &Parts) -> Result<Option<PathBuf>> {
-    match (&parts.settings.wal_dir, parts.store.local_root()) {
-        (Some(dir), _) => Ok(Some(dir.clone())),
-        (None, Some(root)) => Ok(Some(root.join("wal"))),
-        (None, None) if parts.store.uri().starts_with("memory:") => Ok(None),
-        (None, None) => Err(Error::invalid(format!(
-            "{} is remote: name a local directory for the log with the setting wal_dir (--wal-dir)",
-            parts.store.uri()
-        ))),
     }
 }

@@ -47,8 +47,9 @@ impl From<drift_wal::Error> for Error {
     fn from(e: drift_wal::Error) -> Self {
         use drift_wal::Error as E;
         let kind = match e {
-            E::Io { .. } => ErrorKind::Unavailable,
-            E::TooLarge { .. } => ErrorKind::Invalid,
+            E::Io { .. } | E::Fenced { .. } => ErrorKind::Unavailable,
+            E::TooLarge { .. } | E::Outdated { .. } => ErrorKind::Invalid,
+            E::Poisoned => ErrorKind::Closed,
             _ => ErrorKind::Corrupt,
         };
         Self::new(kind, e.to_string())

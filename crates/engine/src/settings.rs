@@ -23,8 +23,14 @@ pub enum Durability {
 pub struct Settings {
     /// When a write is acknowledged.
     pub durability: Durability,
-    /// Where the log is kept when the store is remote; local stores keep it beside the data.
+    /// A local directory for the log. Unset: it is kept in the store, beside the data.
     pub wal_dir: Option<PathBuf>,
+    /// In an object store each group of writes is one object of the log: the first one of a group
+    /// waits so long for others, in milliseconds. Unset: 10, and 0 in memory.
+    pub log_linger_ms: Option<u64>,
+    /// Opens the database although the log it was last written with is somewhere else or lost, and
+    /// goes without what is only in that log.
+    pub accept_lost_log: bool,
     /// L0 is frozen and flushed at this many rows...
     pub memtable_rows_max: usize,
     /// ...or at this many bytes of vectors...
@@ -59,6 +65,8 @@ impl Default for Settings {
         Self {
             durability: Durability::Always,
             wal_dir: None,
+            log_linger_ms: None,
+            accept_lost_log: false,
             memtable_rows_max: 32_768,
             memtable_bytes_max: 128 << 20,
             memtable_age_s_max: 300,

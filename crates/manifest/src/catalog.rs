@@ -18,6 +18,19 @@ pub struct Catalog {
     /// Collections that are being made or were dropped: whoever opens the database next removes
     /// their files.
     pub doomed: Vec<CollectionId>,
+    /// Where the log is, once there is one.
+    #[serde(default)]
+    pub log: Option<LogMark>,
+}
+
+/// Where a database's log was written last: opened with another one, or with an older state of it,
+/// the database would lack what was acknowledged since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogMark {
+    /// The place, in words for a person.
+    pub place: String,
+    /// The writer who opened the log there; its last file is of this epoch or a later one.
+    pub epoch: u64,
 }
 
 /// A collection's name.
@@ -32,7 +45,8 @@ pub struct CatalogEntry {
 impl Catalog {
     /// The first version of a new database's catalog: no collections.
     pub fn first(epoch: u64, writer: Ulid) -> Self {
-        Self { stamp: Stamp::first(epoch, writer), database: Ulid::new(), collections: Vec::new(), doomed: Vec::new() }
+        let stamp = Stamp::first(epoch, writer);
+        Self { stamp, database: Ulid::new(), collections: Vec::new(), doomed: Vec::new(), log: None }
     }
 
     /// The same collections as a version that follows this one, to be changed and committed.

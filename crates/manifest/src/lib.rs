@@ -24,7 +24,7 @@ mod violation;
 
 pub use blob::BlobRef;
 pub use bucket_table::{BucketRow, BucketTable};
-pub use catalog::{Catalog, CatalogEntry, validate_name};
+pub use catalog::{Catalog, CatalogEntry, LogMark, validate_name};
 pub use conservation::conservation_hash;
 pub use error::{Error, Result};
 pub use log::{Chain, Commit, Numbered, VersionLog};

@@ -10,6 +10,8 @@ pub mod cache;
 mod direct;
 mod environment;
 mod error;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod local;
 mod location;
 mod lock;

@@ -34,6 +34,8 @@ struct Inner {
 enum Backend {
     Local(Arc<Local>),
     Remote(Remote),
+    #[cfg(feature = "faults")]
+    Faulty(Box<crate::faults::Faulty>),
 }
 
 impl Store {
@@ -51,6 +53,13 @@ impl Store {
             Location::Bucket { service, bucket, prefix } => Backend::Remote(Remote::bucket(service, &bucket, &prefix)?),
         };
         Ok(Self(Arc::new(Inner { uri: uri.to_owned(), backend })))
+    }
+
+    /// The same store, with faults on purpose.
+    #[cfg(feature = "faults")]
+    pub fn with_faults(self, faults: Arc<crate::faults::Faults>) -> Self {
+        let uri = self.uri().to_owned();
+        Self(Arc::new(Inner { uri, backend: Backend::Faulty(Box::new(crate::faults::Faulty::new(self, faults))) }))
     }
 
     /// Opens the store at `uri` only if it is there: no directory is made. An object store has no
@@ -89,6 +98,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => Some(local.root()),
             Backend::Remote(_) => None,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.inner().local_root(),
         }
     }
 
@@ -105,6 +116,8 @@ impl Store {
                 Ok(lock)
             }
             Backend::Remote(_) => Ok(StoreLock::unlocked()),
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.inner().lock(),
         }
     }
 
@@ -114,6 +127,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, |local, path| local.read(path)).await,
             Backend::Remote(remote) => remote.read(path).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.read(path).await,
         }
     }
 
@@ -133,6 +148,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, |local, path| local.read_range(path, range)).await,
             Backend::Remote(remote) => remote.read_range(path, range).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.read_range(path, range).await,
         }
     }
 
@@ -142,6 +159,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, |local, path| local.len(path)).await,
             Backend::Remote(remote) => remote.len(path).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.len(path).await,
         }
     }
 
@@ -151,6 +170,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, |local, path| local.exists(path)).await,
             Backend::Remote(remote) => remote.exists(path).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.exists(path).await,
         }
     }
 
@@ -173,6 +194,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, move |local, path| local.put_if_absent(path, &bytes)).await,
             Backend::Remote(remote) => remote.put_if_absent(path, bytes).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.put_if_absent(path, bytes).await,
         }
     }
 
@@ -182,6 +205,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, path, |local, path| local.delete(path)).await,
             Backend::Remote(remote) => remote.delete(path).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.delete(path).await,
         }
     }
 
@@ -192,6 +217,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, dir, |local, dir| local.remove_empty_dirs(dir)).await,
             Backend::Remote(_) => Ok(()),
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.remove_empty_dirs(dir).await,
         }
     }
 
@@ -201,6 +228,8 @@ impl Store {
         match &self.0.backend {
             Backend::Local(local) => on(local, dir, |local, dir| local.list(dir)).await,
             Backend::Remote(remote) => remote.list(dir).await,
+            #[cfg(feature = "faults")]
+            Backend::Faulty(faulty) => faulty.list(dir).await,
         }
     }
 }

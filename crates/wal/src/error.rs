@@ -8,7 +8,7 @@ use ulid::Ulid;
 #[non_exhaustive]
 pub enum Error {
     /// The storage below failed.
-    #[error("cannot {action} {path}: {source}; check the disk's space, health and permissions")]
+    #[error("cannot {action} {path}: {source}; check the storage's space, health and permissions")]
     Io {
         /// What was tried, as a verb.
         action: &'static str,
@@ -19,7 +19,7 @@ pub enum Error {
     },
 
     /// An earlier write or sync failed: what is on disk is unknown until it has been read again.
-    #[error("the log refuses writes since an earlier write or sync failed; check the disk, then restart the server")]
+    #[error("the log refuses writes since an earlier write or sync failed; check the storage, then restart the server")]
     Poisoned,
 
     /// Bytes that had been made durable have changed.
@@ -80,6 +80,19 @@ pub enum Error {
     Fenced {
         /// The file the other writer made.
         path: String,
+    },
+
+    /// Another log, or an older state of it, stands where the newest was expected.
+    #[error(
+        "the log that ends with {path} is not the newest: a writer of epoch {expected} has opened it last, this one ends with epoch {found} (0: there is none)"
+    )]
+    Outdated {
+        /// The log's last file, or its first one if there is none.
+        path: String,
+        /// The epoch of its last writer; 0 when it is empty.
+        found: u64,
+        /// The epoch that was to be found.
+        expected: u64,
     },
 
     /// Sequence numbers must not fall.

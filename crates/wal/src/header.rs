@@ -10,7 +10,9 @@
 //!   48  number of this file    8
 //!   56  first sequence number  8   no change in this file is below it
 //!   64  end of previous file   8   offset behind its last record; 0 when this is the first
-//!   72  zero
+//!   72  oldest needed file     8   number of it; 0 in a file that grows
+//!   80  length of this file    8   of one that was written whole; 0 in a file that grows
+//!   88  zero
 //! 4092  CRC-32C of 0..4092     4
 //! ```
 //! Every version keeps the magic, the version and the checksum where they are.
@@ -34,6 +36,10 @@ pub(crate) struct FileHeader {
     pub number: u64,
     pub first_seq: SeqNo,
     pub previous_end: u64,
+    /// Files below this number hold nothing that is needed any more; 0: unknown.
+    pub oldest: u64,
+    /// Bytes of a file that was written whole; 0: the file grows.
+    pub length: u64,
 }
 
 /// Why bytes are no header.
@@ -56,6 +62,8 @@ impl FileHeader {
         out[48..56].copy_from_slice(&self.number.to_le_bytes());
         out[56..64].copy_from_slice(&self.first_seq.0.to_le_bytes());
         out[64..72].copy_from_slice(&self.previous_end.to_le_bytes());
+        out[72..80].copy_from_slice(&self.oldest.to_le_bytes());
+        out[80..88].copy_from_slice(&self.length.to_le_bytes());
         let crc = crc32c::crc32c(&out[..CRC_AT]);
         out[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         out
@@ -77,6 +85,8 @@ impl FileHeader {
                 number: u64_at(48),
                 first_seq: SeqNo(u64_at(56)),
                 previous_end: u64_at(64),
+                oldest: u64_at(72),
+                length: u64_at(80),
             }),
             other => Err(Rejected::Version(other)),
         }
@@ -100,6 +110,8 @@ mod tests {
             number: 9,
             first_seq: SeqNo(41),
             previous_end: 8192,
+            oldest: 5,
+            length: 4096,
         }
     }
 

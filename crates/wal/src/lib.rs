@@ -2,7 +2,9 @@
 //!
 //! A log is a chain of files with contiguous numbers. Each opens with a header of 4 KiB (`header.rs`)
 //! and goes on with records aligned to 64 bytes (`record.rs`); what lies behind the last record is
-//! zero. Payloads are opaque bytes. One [`WalWriter`] appends; [`replay()`] reads everything back.
+//! zero. Payloads are opaque bytes. One [`WalWriter`] appends; [`replay_sink`] reads everything back.
+//! Files grow in a directory ([`LocalSink`]); in an object store each group of records is a file of its
+//! own, written whole ([`ObjectSink`]).
 //!
 //! What a reader may believe rests on three facts written beside the records:
 //! - every record header has a checksum bound to the file's random salt and to its own offset, and
@@ -17,9 +19,12 @@
 //! All calls block: run them on a thread of their own.
 #![forbid(unsafe_code)]
 
+mod chain;
 mod error;
 mod header;
 mod local;
+mod object;
+mod open;
 mod record;
 mod replay;
 mod scan;
@@ -28,9 +33,11 @@ mod writer;
 
 pub use error::Error;
 pub use local::LocalSink;
+pub use object::ObjectSink;
+pub use open::Opening;
 pub use record::{RecordKind, WalRecord};
-pub use replay::{ReplaySummary, TornTail, replay, replay_sink};
-pub use sink::{LogFile, LogSink};
+pub use replay::{ReplaySummary, TornTail, replay_sink};
+pub use sink::LogSink;
 pub use writer::{SyncPolicy, WalWriter};
 
 /// A result of this crate.

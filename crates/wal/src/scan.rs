@@ -5,7 +5,7 @@ use drift_types::SeqNo;
 use ulid::Ulid;
 
 use crate::{
-    Error, LogSink, Result, WalRecord,
+    Error, Result, WalRecord,
     header::{FileHeader, HEADER_BYTES, Rejected, VERSION},
     record::{self, Entry},
 };
@@ -28,7 +28,7 @@ pub(crate) struct FileEnd {
     pub tail: Tail,
 }
 
-/// What lies behind the last record of a file.
+/// What lies behind the last record of a file that grows. One that was written whole has no tail.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Tail {
     /// Zeros.
@@ -41,19 +41,23 @@ pub(crate) enum Tail {
     Corrupt(&'static str),
 }
 
-/// Reads a file and verifies its header; `None` when its creation was never finished.
+/// Verifies the header of a file that holds `bytes`; `None` when its creation was never finished.
 ///
 /// A header is durable before the first record is written. So a file without one was never finished
 /// if it holds nothing else and is the last; otherwise its header has been damaged.
-pub(crate) fn open(sink: &dyn LogSink, number: u64, database: Ulid, is_last: bool) -> Result<Option<OpenFile>> {
-    let path = sink.name(number);
-    let bytes = sink.read(number).map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
+pub(crate) fn open(
+    path: String,
+    bytes: Bytes,
+    number: u64,
+    database: Ulid,
+    may_be_unfinished: bool,
+) -> Result<Option<OpenFile>> {
     let header = match FileHeader::decode(&bytes) {
         Ok(header) => header,
         Err(Rejected::Version(version)) => {
             return Err(Error::Version { path, version, supported: VERSION });
         }
-        Err(Rejected::Damaged) if is_last && is_blank(&bytes[HEADER_BYTES.min(bytes.len())..]) => {
+        Err(Rejected::Damaged) if may_be_unfinished && is_blank(&bytes[HEADER_BYTES.min(bytes.len())..]) => {
             return Ok(None);
         }
         Err(Rejected::Damaged) => {
@@ -65,6 +69,10 @@ pub(crate) fn open(sink: &dyn LogSink, number: u64, database: Ulid, is_last: boo
     }
     if header.number != number {
         return Err(corrupt(path, 0, "the number in its header is not the one in its name"));
+    }
+    if header.length > 0 && header.length != bytes.len() as u64 {
+        let end = header.length.min(bytes.len() as u64);
+        return Err(corrupt(path, end, "it is not as long as its header says"));
     }
     Ok(Some(OpenFile { name: path, bytes, header }))
 }
@@ -105,7 +113,20 @@ impl OpenFile {
         Ok(FileEnd { offset: offset as u64, last_seq, tail: self.tail(offset, is_closed) })
     }
 
+    /// Whether it holds a record, or remains of one.
+    pub fn holds_records(&self) -> bool {
+        !is_blank(&self.bytes[HEADER_BYTES..])
+    }
+
+    /// Whether it was written at once and never grew.
+    pub fn is_whole(&self) -> bool {
+        self.header.length > 0
+    }
+
     fn tail(&self, end: usize, is_closed: bool) -> Tail {
+        if self.is_whole() && end < self.bytes.len() {
+            return Tail::Corrupt("a record does not match its checksum");
+        }
         match is_blank(&self.bytes[end..]) {
             true if is_closed => Tail::Closed,
             true => Tail::Blank,
@@ -170,6 +191,8 @@ mod tests {
             number: 1,
             first_seq: SeqNo(first_seq),
             previous_end: 0,
+            oldest: 0,
+            length: 0,
         };
         let mut bytes = header.encode().to_vec();
         for entry in entries {

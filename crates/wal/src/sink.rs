@@ -2,31 +2,30 @@ use std::io;
 
 use bytes::Bytes;
 
-/// A file of the log as its sink lists it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogFile {
-    /// Its number.
-    pub number: u64,
-    /// Its length in bytes.
-    pub bytes: u64,
-}
-
-/// Where log files live: a directory ([`crate::LocalSink`]), or objects of a store.
+/// Where log files live: a directory ([`crate::LocalSink`]), or objects of a store
+/// ([`crate::ObjectSink`]).
 ///
-/// One file at a time is *current*: the one created last. A sink neither retries nor hides an error:
-/// the writer above stops for good at the first.
+/// Files *grow*, or each is written *whole*: [`LogSink::file_bytes`] tells which. Of files that grow
+/// one at a time is *current*: the one created last. A sink hides no error: the writer above stops
+/// for good at the first.
 pub trait LogSink: Send {
-    /// The files there are, by ascending number; none when the log does not exist yet.
-    fn list(&self) -> io::Result<Vec<LogFile>>;
+    /// The numbers of the files there are, ascending; none when the log does not exist yet.
+    fn list(&self) -> io::Result<Vec<u64>>;
 
     /// A whole file.
     fn read(&self, number: u64) -> io::Result<Bytes>;
 
-    /// Makes the file `number` with `header` in it, and makes it current. Both are durable on return.
+    /// Several files, in the order asked for. A sink that is far away reads ahead.
+    fn read_each<'a>(&'a self, numbers: &'a [u64]) -> Box<dyn Iterator<Item = io::Result<Bytes>> + 'a> {
+        Box::new(numbers.iter().map(|&number| self.read(number)))
+    }
+
+    /// Makes the file `number` with `bytes` in it, durable on return, and makes it current. Where
+    /// files are written whole, this one appears with all of `bytes` or not at all.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] when the file exists, whoever made it.
-    fn create(&mut self, number: u64, header: &[u8]) -> io::Result<()>;
+    /// [`io::ErrorKind::AlreadyExists`] when the file exists and another writer has made it.
+    fn create(&mut self, number: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Adds `bytes` behind what the current file holds.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
@@ -38,12 +37,40 @@ pub trait LogSink: Send {
     /// that reached the system's cache only.
     fn settle(&mut self, number: u64) -> io::Result<()>;
 
-    /// Removes a file, durably. One that is gone already is no error.
-    fn delete(&mut self, number: u64) -> io::Result<()>;
+    /// Removes files, given in ascending order; those that are gone already are no error. Files that
+    /// grow go one after the other, each for good; files written whole may go later and in any order.
+    fn delete(&mut self, numbers: &[u64]) -> io::Result<()>;
 
-    /// Size in bytes beyond which the writer goes on in a new file; 0 means one file per append.
-    fn file_bytes(&self) -> u64;
+    /// Size in bytes beyond which the writer goes on in a new file; `None`: files do not grow, each
+    /// group of records is a file of its own, written whole.
+    fn file_bytes(&self) -> Option<u64>;
 
     /// The file's name, for messages.
     fn name(&self, number: u64) -> String;
+}
+
+/// How a file of the log is named, in every place.
+pub(crate) fn file_name(number: u64) -> String {
+    format!("{number:020}.wal")
+}
+
+/// The number in a log file's name; `None` for any other file.
+pub(crate) fn number_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".wal")?;
+    let number = (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?;
+    number.filter(|&number| number < u64::MAX) // every file has room for a next one
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_log_files_are_listed() {
+        assert_eq!(number_of(&file_name(12)), Some(12));
+        for other in ["12.wal", "0000000000000000001x.wal", "00000000000000000012.wal.tmp", "99999999999999999999.wal"]
+        {
+            assert_eq!(number_of(other), None, "{other}");
+        }
+    }
 }

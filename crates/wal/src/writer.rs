@@ -1,17 +1,15 @@
 use std::{
-    io,
-    path::Path,
+    io, mem,
     time::{Duration, Instant},
 };
 
 use drift_types::SeqNo;
-use ulid::Ulid;
 
 use crate::{
-    Error, LocalSink, LogFile, LogSink, Result, WalRecord,
+    Error, LogSink, Result, WalRecord,
+    chain::PassedFile,
     header::{FileHeader, HEADER_BYTES},
-    record, replay,
-    scan::{self, FileEnd, Tail},
+    record::{self, ALIGN},
 };
 
 /// When appended records are made durable.
@@ -27,7 +25,7 @@ pub enum SyncPolicy {
     Os,
 }
 
-/// Appends to the log. There is one per database; [`replay()`](crate::replay()) comes before it.
+/// Appends to the log. There is one per database; [`WalWriter::open`] makes it.
 ///
 /// After a failed write or sync it is poisoned: nobody knows what is on disk, so every later call
 /// returns [`Error::Poisoned`] and nothing is tried again.
@@ -35,7 +33,7 @@ pub struct WalWriter {
     sink: Box<dyn LogSink>,
     policy: SyncPolicy,
     /// Earlier files, oldest first.
-    old: Vec<OldFile>,
+    old: Vec<PassedFile>,
     /// The current file's own header.
     header: FileHeader,
     /// Offset behind the last record of the current file.
@@ -43,65 +41,50 @@ pub struct WalWriter {
     /// Offset up to which the current file is synced.
     durable: u64,
     last_seq: SeqNo,
+    /// What is appended is above every number used before this writer.
+    first_seq: SeqNo,
+    /// The oldest file that is still needed.
+    needed_from: u64,
     last_sync: Instant,
     is_poisoned: bool,
     /// The group being encoded; kept for its room.
     group: Vec<u8>,
 }
 
-struct OldFile {
-    file: LogFile,
-    /// No record of it is above this.
-    last_seq: SeqNo,
-}
-
 /// The room kept between groups.
 const GROUP_BYTES: usize = 4 << 20;
 
-impl WalWriter {
-    /// Starts a new file behind those in `dir` (`<root>/wal`), which is made when missing.
-    ///
-    /// `first_seq` is above every number in the log and every number used outside it; `epoch` is the
-    /// writer's own and never below that of an earlier one.
-    ///
-    /// # Errors
-    /// As [`replay()`](crate::replay()), and [`Error::Fenced`], [`Error::OutOfOrder`].
-    pub fn create(dir: &Path, database: Ulid, epoch: u64, first_seq: SeqNo, policy: SyncPolicy) -> Result<Self> {
-        Self::with_sink(Box::new(LocalSink::new(dir)), database, epoch, first_seq, policy)
-    }
+/// Who made a file that was found in the way.
+enum Occupant {
+    /// This writer: the answer to its own attempt was lost.
+    Ourselves,
+    /// A writer that came too late: it has put a fence, found out, and written nothing.
+    Late,
+}
 
-    /// [`WalWriter::create`] on any sink.
-    pub fn with_sink(
-        mut sink: Box<dyn LogSink>,
-        database: Ulid,
-        epoch: u64,
-        first_seq: SeqNo,
+impl WalWriter {
+    /// A writer behind the files `old`, in the file of `header`, which has no record yet.
+    pub(crate) fn new(
+        sink: Box<dyn LogSink>,
         policy: SyncPolicy,
-    ) -> Result<Self> {
-        let mut files = replay::list(&*sink)?;
-        let previous_end = settle(&mut *sink, &mut files, database, epoch, first_seq)?;
-        let last_seq = SeqNo(first_seq.0.saturating_sub(1));
-        let header = FileHeader {
-            database,
-            epoch,
-            salt: fastrand::u64(..),
-            number: files.last().map_or(1, |file| file.number + 1),
-            first_seq,
-            previous_end,
-        };
-        create_file(&mut *sink, &header)?;
-        Ok(Self {
+        old: Vec<PassedFile>,
+        header: FileHeader,
+        last_seq: SeqNo,
+    ) -> Self {
+        Self {
             sink,
             policy,
-            old: files.into_iter().map(|file| OldFile { file, last_seq }).collect(),
+            needed_from: old.first().map_or(header.number, |old| old.number),
+            old,
             header,
             end: HEADER_BYTES as u64,
             durable: HEADER_BYTES as u64,
             last_seq,
+            first_seq: last_seq.next(),
             last_sync: Instant::now(),
             is_poisoned: false,
             group: Vec::new(),
-        })
+        }
     }
 
     /// Appends a group of records in one write, and makes them durable as the policy says.
@@ -109,28 +92,23 @@ impl WalWriter {
     /// # Errors
     /// [`Error::OutOfOrder`] and [`Error::TooLarge`] leave the log as it was; any other error
     /// leaves unknown how much of the group is in the log, and poisons the writer.
+    /// [`Error::Fenced`] tells that another writer has taken the log over: nothing of the group is in it.
     pub fn append(&mut self, records: &[WalRecord]) -> Result<()> {
         self.check_usable()?;
         let Some(first) = records.first() else {
             return Ok(());
         };
-        let last_seq = check_group(self.last_seq.max(self.header.first_seq), records)?;
+        let last_seq = check_group(self.last_seq.max(self.first_seq), records)?;
         let group_bytes: usize = records.iter().map(|r| record::encoded_len(r.payload.len())).sum();
-        if self.end > HEADER_BYTES as u64 && self.end + group_bytes as u64 > self.sink.file_bytes() {
-            self.rotate(first.seq)?;
+        match self.sink.file_bytes() {
+            Some(file_bytes) => self.grow(records, group_bytes, file_bytes)?,
+            None => self.put(first.seq, group_bytes, |salt, out| {
+                for record in records {
+                    record::encode(record, salt, out.len() as u64, 0, out);
+                }
+            })?,
         }
-
-        let mut group = std::mem::take(&mut self.group);
-        for record in records {
-            let offset = self.end + group.len() as u64;
-            record::encode(record, self.header.salt, offset, self.durable, &mut group);
-        }
-        self.write(&group)?;
         self.last_seq = last_seq;
-        group.clear();
-        group.shrink_to(GROUP_BYTES);
-        self.group = group;
-
         match self.policy {
             SyncPolicy::Always => self.sync(),
             SyncPolicy::Interval(interval) if self.last_sync.elapsed() >= interval => self.sync(),
@@ -157,40 +135,61 @@ impl WalWriter {
     /// this, replay excuses no changed byte of a change as the remains of a crash.
     ///
     /// # Errors
-    /// [`Error::OutOfOrder`], [`Error::Io`].
+    /// [`Error::OutOfOrder`], [`Error::Fenced`], [`Error::Io`].
     pub fn close(mut self, seq: SeqNo) -> Result<()> {
         if seq < self.last_seq {
             return Err(Error::OutOfOrder { seq, last: self.last_seq });
         }
         self.sync()?;
+        if self.sink.file_bytes().is_none() {
+            return self.put(seq, ALIGN, |salt, out| {
+                out.extend(record::encode_checkpoint(seq, salt, out.len() as u64));
+            });
+        }
         let checkpoint = record::encode_checkpoint(seq, self.header.salt, self.end);
         self.write(&checkpoint)?;
         self.sync()
     }
 
-    /// Deletes the files that hold no record above `upto`, never the current one; returns how many.
+    /// Lets go of the files that hold no record above `upto`, never of the current one; returns how
+    /// many have been deleted. Files written whole follow once a later file tells that they are not
+    /// needed: they go in any order, and whoever reads the log must not miss those that went first.
     ///
     /// # Errors
-    /// [`Error::Io`]; the writer stays usable and the next call goes on where this one stopped.
+    /// [`Error::Io`]; the writer stays usable and the next call tries again.
     pub fn truncate(&mut self, upto: SeqNo) -> Result<usize> {
         self.check_usable()?;
         let passed = self.old.iter().take_while(|old| old.last_seq <= upto).count();
-        for _ in 0..passed {
-            // Oldest first, each for good before the next: a crash leaves no gap in the numbers.
-            let number = self.old[0].file.number;
-            self.sink.delete(number).map_err(|source| Error::Io {
-                action: "delete",
-                path: self.sink.name(number),
-                source,
-            })?;
-            self.old.remove(0);
+        self.needed_from = self.old.get(passed).map_or(self.header.number, |old| old.number);
+        let end = match self.sink.file_bytes() {
+            Some(_) => self.needed_from,
+            None => self.header.oldest,
+        };
+        let count = self.old.iter().take_while(|old| old.number < end).count();
+        if count == 0 {
+            return Ok(0);
         }
-        Ok(passed)
+        let numbers: Vec<u64> = self.old[..count].iter().map(|old| old.number).collect();
+        let path = self.sink.name(numbers[0]);
+        self.sink.delete(&numbers).map_err(|source| Error::Io { action: "delete", path, source })?;
+        self.old.drain(..count);
+        Ok(count)
     }
 
-    /// Bytes of the log: earlier files, and the current one up to its last record.
-    pub fn bytes(&self) -> u64 {
-        self.end + self.old.iter().map(|old| old.file.bytes).sum::<u64>()
+    /// Writes records into a file that grows.
+    fn grow(&mut self, records: &[WalRecord], group_bytes: usize, file_bytes: u64) -> Result<()> {
+        if self.end > HEADER_BYTES as u64 && self.end + group_bytes as u64 > file_bytes {
+            self.rotate(records[0].seq)?;
+        }
+        let mut group = mem::take(&mut self.group);
+        group.clear();
+        for record in records {
+            let offset = self.end + group.len() as u64;
+            record::encode(record, self.header.salt, offset, self.durable, &mut group);
+        }
+        self.write(&group)?;
+        self.group = group;
+        Ok(())
     }
 
     /// Goes on in a new file. The old one is durable before the new one tells where it ends.
@@ -204,12 +203,57 @@ impl WalWriter {
             ..self.header
         };
         create_file(&mut *self.sink, &header).inspect_err(|_| self.is_poisoned = true)?;
-        let file = LogFile { number: self.header.number, bytes: self.end };
-        self.old.push(OldFile { file, last_seq: self.last_seq });
-        self.header = header;
-        self.end = HEADER_BYTES as u64;
-        self.durable = self.end;
+        self.pass(self.header.number);
+        self.go_on_in(header, HEADER_BYTES as u64);
         Ok(())
+    }
+
+    /// Writes the next file whole, with what `encode` adds for its salt behind the header.
+    fn put(&mut self, first_seq: SeqNo, body_bytes: usize, encode: impl Fn(u64, &mut Vec<u8>)) -> Result<()> {
+        let length = (HEADER_BYTES + body_bytes) as u64;
+        let (previous_end, oldest) = (self.end, self.needed_from);
+        self.pass(self.header.number);
+        let mut header = FileHeader { first_seq, previous_end, oldest, length, ..self.header };
+        loop {
+            header = FileHeader { number: header.number + 1, salt: fastrand::u64(..), ..header };
+            self.group.clear();
+            self.group.extend(header.encode());
+            encode(header.salt, &mut self.group);
+            let Err(source) = self.sink.create(header.number, &self.group) else { break };
+            match self.occupant(header.number, source).inspect_err(|_| self.is_poisoned = true)? {
+                Occupant::Ourselves => break,
+                Occupant::Late => self.pass(header.number),
+            }
+        }
+        self.go_on_in(header, length);
+        Ok(())
+    }
+
+    /// Who stands where a file was to be created.
+    fn occupant(&self, number: u64, source: io::Error) -> Result<Occupant> {
+        let path = self.sink.name(number);
+        let found = match self.sink.read(number) {
+            Ok(found) if source.kind() == io::ErrorKind::AlreadyExists => found,
+            _ => return Err(Error::Io { action: "create", path, source }),
+        };
+        match FileHeader::decode(&found) {
+            _ if found == self.group => Ok(Occupant::Ourselves),
+            Ok(theirs) if theirs.epoch > self.header.epoch => Err(Error::Fenced { path }),
+            Ok(theirs) if theirs.epoch < self.header.epoch && theirs.length == HEADER_BYTES as u64 => {
+                Ok(Occupant::Late)
+            }
+            _ => Err(Error::Io { action: "create", path, source }),
+        }
+    }
+
+    fn pass(&mut self, number: u64) {
+        self.old.push(PassedFile { number, last_seq: self.last_seq });
+    }
+
+    fn go_on_in(&mut self, header: FileHeader, end: u64) {
+        self.header = header;
+        (self.end, self.durable) = (end, end);
+        self.group.shrink_to(GROUP_BYTES);
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -231,39 +275,7 @@ impl WalWriter {
     }
 }
 
-/// Makes sure of what earlier writers left: removes a last file whose creation was never finished,
-/// and returns the offset behind the last record of the one before, durable from now on.
-fn settle(
-    sink: &mut dyn LogSink,
-    files: &mut Vec<LogFile>,
-    database: Ulid,
-    epoch: u64,
-    first_seq: SeqNo,
-) -> Result<u64> {
-    while let Some(&LogFile { number, .. }) = files.last() {
-        let path = sink.name(number);
-        let Some(last) = scan::open(sink, number, database, true)? else {
-            sink.delete(number).map_err(|source| Error::Io { action: "delete", path, source })?;
-            files.pop();
-            continue;
-        };
-        if last.header.epoch > epoch {
-            return Err(Error::Fenced { path });
-        }
-        let FileEnd { offset, last_seq, tail } = last.read_records(SeqNo(0), |_| Ok::<_, Error>(()))?;
-        if let Tail::Corrupt(reason) = tail {
-            return Err(last.corrupt(offset, reason));
-        }
-        if first_seq <= last_seq {
-            return Err(Error::OutOfOrder { seq: first_seq, last: last_seq });
-        }
-        sink.settle(number).map_err(|source| Error::Io { action: "sync", path, source })?;
-        return Ok(offset);
-    }
-    Ok(0)
-}
-
-fn create_file(sink: &mut dyn LogSink, header: &FileHeader) -> Result<()> {
+pub(crate) fn create_file(sink: &mut dyn LogSink, header: &FileHeader) -> Result<()> {
     let path = sink.name(header.number);
     sink.create(header.number, &header.encode()).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => Error::Fenced { path },

@@ -67,9 +67,11 @@ impl Finding {
         use drift_wal::Error as E;
         let (file, offset) = match &error {
             E::Corrupt { path, offset, .. } | E::UnknownKind { path, offset, .. } => (path.clone(), Some(*offset)),
-            E::Missing { path } | E::WrongDatabase { path, .. } | E::Version { path, .. } | E::Io { path, .. } => {
-                (path.clone(), None)
-            }
+            E::Missing { path }
+            | E::WrongDatabase { path, .. }
+            | E::Version { path, .. }
+            | E::Io { path, .. }
+            | E::Outdated { path, .. } => (path.clone(), None),
             _ => ("wal".to_owned(), None),
         };
         Self::at(file, offset, error)

@@ -1,14 +1,15 @@
 use std::time::Duration;
 
+use drift_manifest::Catalog;
 use drift_storage::Store;
-use drift_wal::{LocalSink, LogSink, RecordKind, WalRecord};
+use drift_wal::{RecordKind, WalRecord};
 use tokio::task::spawn_blocking;
-use ulid::Ulid;
 
 use super::{Checked, Finding};
 use crate::{
     Error, Result, Settings,
     log_record::{decode_batch, decode_keys},
+    recover::{LogPlace, Stopped},
 };
 
 /// A log that is being written may look damaged for as long as one write takes, or a file of it may
@@ -16,63 +17,44 @@ use crate::{
 const ATTEMPTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// What stops the reading of a log.
-enum Stopped {
-    Log(drift_wal::Error),
-    Engine(Error),
-}
-
-impl From<drift_wal::Error> for Stopped {
-    fn from(error: drift_wal::Error) -> Self {
-        Self::Log(error)
-    }
-}
-
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Self {
-        Self::Engine(error)
-    }
-}
-
-/// The log of a database; none if it has none, or it is not known where.
-fn sink(store: &Store, settings: &Settings) -> Option<Box<dyn LogSink>> {
-    let beside = || store.local_root().map(|root| root.join("wal"));
-    let dir = settings.wal_dir.clone().or_else(beside)?;
-    Some(Box::new(LocalSink::new(dir)))
-}
-
-/// Hands all records to `apply`, which starts anew with each attempt.
+/// Hands all records to `apply`, which starts anew with each attempt; also returns the number of files.
 async fn read<T: Send + 'static>(
     store: &Store,
     settings: &Settings,
-    database: Ulid,
+    catalog: &Catalog,
     start: impl Fn() -> T + Send + 'static,
     apply: impl Fn(&mut T, WalRecord) -> Result<()> + Send + 'static,
-) -> Result<Option<Result<(T, usize), Stopped>>> {
-    let Some(sink) = sink(store, settings) else { return Ok(None) };
+) -> Result<Result<(T, usize), Stopped>> {
+    let sink = LogPlace::of(store, settings).sink();
+    let (database, expected) = (catalog.database, catalog.log.as_ref().map_or(0, |mark| mark.epoch));
     let reading = spawn_blocking(move || {
-        let mut left = ATTEMPTS;
-        loop {
+        let attempt = || {
             let mut state = start();
-            let records = drift_wal::replay_sink(&*sink, database, |record| Ok(apply(&mut state, record)?));
-            left -= 1;
-            match records {
-                Ok(_) => return Ok((state, sink.list().map_or(0, |files| files.len()))),
-                Err(stopped) if left == 0 => return Err(stopped),
+            let summary = drift_wal::replay_sink::<Stopped>(&*sink, database, |record| Ok(apply(&mut state, record)?))?;
+            let files = sink.list().unwrap_or_default();
+            if summary.epoch < expected {
+                let path = sink.name(files.last().copied().unwrap_or(1));
+                return Err(drift_wal::Error::Outdated { path, found: summary.epoch, expected }.into());
+            }
+            Ok((state, files.len()))
+        };
+        for _ in 1..ATTEMPTS {
+            match attempt() {
                 Err(_) => std::thread::sleep(PAUSE),
+                read => return read,
             }
         }
+        attempt()
     });
-    let read = reading.await.map_err(|e| Error::internal(format!("reading the log panicked: {e}")))?;
-    Ok(Some(read))
+    reading.await.map_err(|e| Error::internal(format!("reading the log panicked: {e}")))
 }
 
-/// Reads the log; none if the database has none here.
-pub(super) async fn check(store: &Store, settings: &Settings, database: Ulid) -> Result<Option<Checked>> {
+/// Reads the log.
+pub(super) async fn check(store: &Store, settings: &Settings, catalog: &Catalog) -> Result<Checked> {
     let read = read(
         store,
         settings,
-        database,
+        catalog,
         || Checked::new("log"),
         |checked, record| {
             checked.bytes += record.payload.len() as u64;
@@ -85,29 +67,24 @@ pub(super) async fn check(store: &Store, settings: &Settings, database: Ulid) ->
         },
     );
     let damaged = |wrong| Checked { wrong: vec![wrong], ..Checked::new("log") };
-    Ok(read.await?.map(|read| match read {
+    Ok(match read.await? {
         Ok((checked, files)) => Checked { files: files as u64, ..checked },
         Err(Stopped::Log(error)) => damaged(Finding::of_log(error)),
         Err(Stopped::Engine(error)) => damaged(Finding::new("wal", format!("holds a record that says: {error}"))),
-    }))
+    })
 }
 
-/// Hands all records to `apply`, and gives back what it made of them, starting from `start`; none if
-/// the database has no log here.
+/// Hands all records to `apply`, and gives back what it made of them, starting from `start`.
 ///
 /// # Errors
 /// Those of the log, and of `apply`.
 pub(super) async fn fold<T: Clone + Send + 'static>(
     store: &Store,
     settings: &Settings,
-    database: Ulid,
+    catalog: &Catalog,
     start: T,
     apply: impl Fn(&mut T, WalRecord) -> Result<()> + Send + 'static,
-) -> Result<Option<T>> {
-    match read(store, settings, database, move || start.clone(), apply).await? {
-        None => Ok(None),
-        Some(Ok((state, _))) => Ok(Some(state)),
-        Some(Err(Stopped::Log(error))) => Err(error.into()),
-        Some(Err(Stopped::Engine(error))) => Err(error),
-    }
+) -> Result<T> {
+    let read = read(store, settings, catalog, move || start.clone(), apply).await?;
+    read.map(|(state, _)| state).map_err(|stopped| stopped.explained(catalog.log.as_ref()))
 }

@@ -186,15 +186,14 @@ async fn logged(
     let known = manifests.iter().map(|(id, manifest)| (*id, (manifest.applied, manifest.schema.key_column.clone())));
     let known: Arc<HashMap<_, _>> = Arc::new(known.collect());
     let start = HashMap::<CollectionId, Changes>::new();
-    let changes = log::fold(store, settings, catalog.database, start, move |changes, record| {
-        match known.get(&record.collection) {
+    let changes =
+        log::fold(store, settings, catalog, start, move |changes, record| match known.get(&record.collection) {
             Some((applied, key)) if record.seq > *applied => {
                 enter(changes.entry(record.collection).or_default(), key.as_deref(), &record)
             }
             _ => Ok(()),
-        }
-    });
-    Ok(changes.await?.unwrap_or_default())
+        });
+    changes.await
 }
 
 fn enter(changes: &mut Changes, key: Option<&str>, record: &WalRecord) -> Result<()> {

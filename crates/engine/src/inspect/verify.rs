@@ -40,9 +40,7 @@ pub async fn verify(
                 finish(part);
             }
         }
-        if let Some(part) = log::check(&store, settings, catalog.database).await? {
-            finish(part);
-        }
+        finish(log::check(&store, settings, &catalog).await?);
     }
     Ok(Verification { uri: uri.to_owned(), parts })
 }

@@ -19,15 +19,18 @@ use crate::{
 /// Opens a collection as its newest manifest has it, and fences earlier writers from it.
 pub(crate) async fn open_collection(parts: &Parts, id: CollectionId, name: &str) -> Result<CollectionState> {
     let log = VersionLog::<Manifest>::manifests(parts.store.clone(), id);
-    let found = log.load_latest().await?.ok_or_else(|| {
+    let mut found = log.load_latest().await?.ok_or_else(|| {
         let lost = format!("collection '{name}' has no manifest under c/{id}/manifest: restore it from a backup");
         Error::new(ErrorKind::Corrupt, lost)
     })?;
-    let manifest = found.successor(parts.epoch, parts.writer_id);
-    if let Committed::Conflict(_) = log.commit(&manifest, Some(&found)).await? {
-        let raced = format!("another writer has just opened '{name}': stop one of the two");
-        return Err(Error::new(ErrorKind::Unavailable, raced));
-    }
+    // An earlier writer may still commit until one of these does.
+    let manifest = loop {
+        let next = found.successor(parts.epoch, parts.writer_id);
+        match log.commit(&next, Some(&found)).await? {
+            Committed::Committed => break next,
+            Committed::Conflict(theirs) => found = *theirs,
+        }
+    };
     prune(&log, &parts.settings).await;
     sweep_unreferenced(&parts.store, &manifest).await?;
     restore(parts, name, manifest).await

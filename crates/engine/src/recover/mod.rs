@@ -3,6 +3,8 @@
 mod buckets;
 mod collection;
 mod log;
+mod log_place;
 
 pub(crate) use collection::{open_collection, remove_collection, restore};
-pub(crate) use log::{replay, start_log};
+pub(crate) use log::{OpenLog, Stopped, open_log};
+pub(crate) use log_place::LogPlace;

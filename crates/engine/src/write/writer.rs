@@ -1,4 +1,8 @@
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    thread,
+    time::Duration,
+};
 
 use drift_types::{CollectionId, SeqNo};
 use drift_wal::{RecordKind, WalRecord, WalWriter};
@@ -46,8 +50,9 @@ fn closed() -> Error {
 
 /// The one thread that writes.
 pub(crate) struct Writer {
-    /// `None` for stores that do not outlive the process.
-    wal: Option<WalWriter>,
+    wal: WalWriter,
+    /// How long the first write of a group waits for others.
+    linger: Duration,
     seq: SeqNo,
     collections: HashMap<CollectionId, CollectionState>,
     /// Why nothing can be written any more.
@@ -56,11 +61,16 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread. `seq` is the highest number given out so far.
-    pub fn start(wal: Option<WalWriter>, seq: SeqNo, collections: Vec<CollectionState>) -> Result<WriterHandle> {
+    pub fn start(
+        wal: WalWriter,
+        seq: SeqNo,
+        collections: Vec<CollectionState>,
+        linger: Duration,
+    ) -> Result<WriterHandle> {
         let (inbox, commands) = mpsc::channel(INBOX);
         let collections = collections.into_iter().map(|c| (c.id(), c)).collect();
-        let writer = Self { wal, seq, collections, poisoned: None };
-        std::thread::Builder::new()
+        let writer = Self { wal, linger, seq, collections, poisoned: None };
+        thread::Builder::new()
             .name("drift-writer".into())
             .spawn(move || writer.run(commands))
             .map_err(|e| Error::internal(format!("cannot start the writer thread: {e}")))?;
@@ -71,12 +81,10 @@ impl Writer {
         let mut waiting = None;
         while let Some(command) = waiting.take().or_else(|| commands.blocking_recv()) {
             let mut group = Group::default();
-            waiting = group.take(command);
-            while waiting.is_none() && group.bytes < GROUP_BYTES {
-                match commands.try_recv() {
-                    Ok(command) => waiting = group.take(command),
-                    Err(_) => break,
-                }
+            waiting = group.take(command).or_else(|| group.fill(&mut commands));
+            if waiting.is_none() && !group.is_full() && !self.linger.is_zero() {
+                thread::sleep(self.linger);
+                waiting = group.fill(&mut commands);
             }
             if !group.writes.is_empty() {
                 self.commit_group(group.writes);
@@ -145,15 +153,16 @@ impl Writer {
     }
 
     fn with_log(&mut self, work: impl FnOnce(&mut WalWriter) -> Result<(), drift_wal::Error>) -> Result<()> {
-        let Some(wal) = &mut self.wal else { return Ok(()) };
-        work(wal).map_err(|e| {
-            if let drift_wal::Error::TooLarge { .. } = e {
-                return e.into(); // the log is as it was
-            }
-            let error = Error::new(
-                ErrorKind::Closed,
-                format!("the log cannot be written ({e}): mend the disk and restart; reads go on"),
-            );
+        work(&mut self.wal).map_err(|e| {
+            let message = match &e {
+                drift_wal::Error::TooLarge { .. } => return e.into(), // the log is as it was
+                drift_wal::Error::Fenced { .. } => format!(
+                    "another writer has taken over this database ({e}); what was acknowledged here is in its log, \
+                     and reads here see nothing newer"
+                ),
+                _ => format!("the log cannot be written ({e}): mend the storage and restart; reads go on"),
+            };
+            let error = Error::new(ErrorKind::Closed, message);
             tracing::error!("{error}");
             self.poisoned.get_or_insert(error).clone()
         })
@@ -227,20 +236,20 @@ impl Writer {
     /// Frees the log files that every collection has passed.
     fn truncate(&mut self) {
         let passed = self.collections.values().map(|c| c.log_floor(self.seq)).min().unwrap_or(self.seq);
-        if let Some(wal) = &mut self.wal
-            && let Err(e) = wal.truncate(passed)
+        if self.poisoned.is_none()
+            && let Err(e) = self.wal.truncate(passed)
         {
             tracing::warn!("old log files stay for now: {e}");
         }
     }
 
     fn close(self) -> Result<()> {
-        match (self.wal, self.poisoned) {
-            (_, Some(error)) => Err(error),
-            (Some(wal), None) => wal
+        match self.poisoned {
+            Some(error) => Err(error),
+            None => self
+                .wal
                 .close(self.seq)
                 .map_err(|e| Error::new(ErrorKind::Closed, format!("the log could not be closed cleanly: {e}"))),
-            (None, None) => Ok(()),
         }
     }
 }
@@ -253,6 +262,20 @@ struct Group {
 }
 
 impl Group {
+    fn is_full(&self) -> bool {
+        self.bytes >= GROUP_BYTES
+    }
+
+    /// Takes what waits, up to the first command that cannot join, which it returns.
+    fn fill(&mut self, commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
+        while !self.is_full() {
+            if let Some(other) = self.take(commands.try_recv().ok()?) {
+                return Some(other);
+            }
+        }
+        None
+    }
+
     /// Takes a command that can join a group; gives any other back.
     fn take(&mut self, command: Command) -> Option<Command> {
         match command {

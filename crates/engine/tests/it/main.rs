@@ -3,10 +3,12 @@
 mod bad_input;
 mod bulk;
 mod compaction;
+mod faults;
 mod fixture;
 mod interrupted;
 mod larger_than_memory;
 mod model;
 mod outside;
 mod recall;
+mod remote;
 mod restart;

@@ -6,11 +6,11 @@ use std::{
 };
 
 use drift_types::SeqNo;
-use drift_wal::{Error, LocalSink, SyncPolicy, WalRecord, WalWriter};
+use drift_wal::{Error, LocalSink, Opening, WalRecord, WalWriter};
 use tempfile::TempDir;
 use ulid::Ulid;
 
-use crate::{DATABASE, HEADER, read, record};
+use crate::{HEADER, open, opening, read, record, writer};
 
 /// Bytes of each record [`filled`] writes.
 const RECORD: usize = 192;
@@ -19,7 +19,7 @@ const RECORD: usize = 192;
 fn filled(count: u64, per_file: usize) -> (TempDir, LocalSink, Vec<WalRecord>, WalWriter) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let sink = || LocalSink::new(dir.path()).with_file_bytes((HEADER + per_file * RECORD) as u64);
-    let mut log = WalWriter::with_sink(Box::new(sink()), DATABASE, 1, SeqNo(1), SyncPolicy::Always).expect("a log");
+    let mut log = writer(sink(), 1).expect("a log");
     let records: Vec<_> = (1..=count).map(|seq| record(seq, 100)).collect();
     for record in &records {
         log.append(std::slice::from_ref(record)).expect("appended");
@@ -97,7 +97,7 @@ fn no_changed_byte_of_a_closed_log_is_excused() -> Result<(), Error> {
 fn corruption_is_refused_by_a_new_writer_too() -> Result<(), Error> {
     let (dir, sink, ..) = filled(3, 3);
     flip(&path(&dir, 1), HEADER + RECORD + 70);
-    let opened = WalWriter::with_sink(Box::new(sink), DATABASE, 2, SeqNo(4), SyncPolicy::Always);
+    let opened = writer(sink, 2);
     let Err(Error::Corrupt { offset, .. }) = opened else { panic!("opened a corrupt log") };
     assert_eq!(offset, (HEADER + RECORD) as u64);
     Ok(())
@@ -107,7 +107,7 @@ fn corruption_is_refused_by_a_new_writer_too() -> Result<(), Error> {
 fn a_torn_tail_stays_skipped_once_the_log_goes_on() -> Result<(), Error> {
     let (dir, sink, records, _log) = filled(3, 3);
     flip(&path(&dir, 1), HEADER + 2 * RECORD);
-    let mut log = WalWriter::create(dir.path(), DATABASE, 2, SeqNo(3), SyncPolicy::Always)?;
+    let mut log = writer(LocalSink::new(dir.path()), 2)?;
     log.append(&[record(7, 20)])?;
     let (found, summary) = read(&sink)?;
     assert_eq!(found, [records[0].clone(), records[1].clone(), record(7, 20)]);
@@ -138,7 +138,48 @@ fn lost_renamed_and_foreign_files_are_named() -> Result<(), Error> {
     fs::remove_file(path(&dir, 2)).expect("removed");
     fs::remove_file(path(&dir, 3)).expect("removed");
 
-    let other = WalWriter::create(dir.path(), Ulid(1), 2, SeqNo(20), SyncPolicy::Always);
+    let other = open(LocalSink::new(dir.path()), Opening { database: Ulid(1), ..opening(2, 20) });
     assert!(matches!(other, Err(Error::WrongDatabase { .. })));
+    Ok(())
+}
+
+#[test]
+fn zeroed_and_swapped_pages_are_named() -> Result<(), Error> {
+    const PAGE: usize = 4096;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let sink = || LocalSink::new(dir.path()).with_file_bytes(6 * PAGE as u64);
+    let records: Vec<_> = (1..=12).map(|seq| record(seq, 3000)).collect();
+    let mut log = writer(sink(), 1)?;
+    for record in &records {
+        log.append(std::slice::from_ref(record))?;
+    }
+    log.close(SeqNo(12))?;
+    for number in 1..=2 {
+        let good = fs::read(path(&dir, number)).expect("readable");
+        let pages = good.len() / PAGE;
+        let is_zero = |page: usize| good[page * PAGE..][..PAGE].iter().all(|&b| b == 0);
+        for (a, b) in (0..pages).flat_map(|a| (0..pages).map(move |b| (a, b))) {
+            let mut bad = good.clone();
+            if a == b {
+                bad[a * PAGE..][..PAGE].fill(0);
+            } else {
+                bad.copy_within(b * PAGE..(b + 1) * PAGE, a * PAGE);
+                bad[b * PAGE..][..PAGE].copy_from_slice(&good[a * PAGE..][..PAGE]);
+            }
+            fs::write(path(&dir, number), &bad).expect("writable");
+            match read(&sink()) {
+                Err(Error::Corrupt { path, .. }) => assert!(path.contains(&format!("{number}.wal"))),
+                Err(other) => panic!("file {number}, pages {a} and {b}: {other}"),
+                Ok((found, _)) if is_zero(a) && is_zero(b) => assert_eq!(found, records),
+                // With the page of the checkpoint go all proofs that the records before it were synced.
+                Ok((found, summary)) => {
+                    let checkpoint = HEADER + 6 * 3072;
+                    assert!(number == 2 && a.max(b) == checkpoint / PAGE, "file {number}, pages {a} and {b}");
+                    assert!(records.starts_with(&found) && !summary.clean && summary.torn_tail.is_some());
+                }
+            }
+        }
+        fs::write(path(&dir, number), &good).expect("writable");
+    }
     Ok(())
 }

@@ -7,13 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use drift_wal::{LogFile, LogSink};
+use drift_wal::LogSink;
 
 /// Clones share one disk.
 #[derive(Clone)]
 pub struct Disk {
     state: Arc<Mutex<State>>,
-    file_bytes: u64,
+    file_bytes: Option<u64>,
 }
 
 #[derive(Default)]
@@ -35,11 +35,12 @@ const SECTOR: usize = 64;
 
 impl Disk {
     pub fn new(file_bytes: u64) -> Self {
-        Self { state: Arc::default(), file_bytes }
+        Self { state: Arc::default(), file_bytes: Some(file_bytes) }
     }
 
-    pub fn boxed(&self) -> Box<dyn LogSink> {
-        Box::new(self.clone())
+    /// A disk on which files appear whole or not at all, as objects do.
+    pub fn of_whole_files() -> Self {
+        Self { state: Arc::default(), file_bytes: None }
     }
 
     /// Every call that changes something fails after `calls` more; `None`: never.
@@ -85,22 +86,23 @@ impl Disk {
 }
 
 impl LogSink for Disk {
-    fn list(&self) -> io::Result<Vec<LogFile>> {
-        Ok(self.lock().files.iter().map(|(&number, f)| LogFile { number, bytes: f.live.len() as u64 }).collect())
+    fn list(&self) -> io::Result<Vec<u64>> {
+        Ok(self.lock().files.keys().copied().collect())
     }
 
     fn read(&self, number: u64) -> io::Result<Bytes> {
         self.lock().files.get(&number).map(|f| f.live.clone().into()).ok_or(io::ErrorKind::NotFound.into())
     }
 
-    fn create(&mut self, number: u64, header: &[u8]) -> io::Result<()> {
+    fn create(&mut self, number: u64, bytes: &[u8]) -> io::Result<()> {
         let (mut state, result) = self.change();
         if state.files.contains_key(&number) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         state.current = number;
-        let durable = if result.is_ok() { header.to_vec() } else { Vec::new() };
-        state.files.insert(number, File { live: header.to_vec(), durable });
+        let lands = result.is_ok() || self.file_bytes.is_none();
+        let durable = if lands { bytes.to_vec() } else { Vec::new() };
+        state.files.insert(number, File { live: bytes.to_vec(), durable });
         result
     }
 
@@ -125,15 +127,16 @@ impl LogSink for Disk {
         result
     }
 
-    fn delete(&mut self, number: u64) -> io::Result<()> {
-        let (mut state, result) = self.change();
-        if result.is_ok() {
-            state.files.remove(&number);
+    fn delete(&mut self, numbers: &[u64]) -> io::Result<()> {
+        for number in numbers {
+            let (mut state, result) = self.change();
+            result?;
+            state.files.remove(number);
         }
-        result
+        Ok(())
     }
 
-    fn file_bytes(&self) -> u64 {
+    fn file_bytes(&self) -> Option<u64> {
         self.file_bytes
     }
 

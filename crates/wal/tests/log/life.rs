@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use drift_types::SeqNo;
-use drift_wal::{Error, LocalSink, LogSink, SyncPolicy, WalWriter};
+use drift_wal::{Error, LocalSink, LogSink, Opening, SyncPolicy};
 use proptest::prelude::*;
 
-use crate::{DATABASE, HEADER, read, record};
+use crate::{HEADER, open, opening, read, record, writer};
 
 fn policies() -> impl Strategy<Value = SyncPolicy> {
     prop_oneof![Just(SyncPolicy::Always), Just(SyncPolicy::Interval(Duration::from_millis(1))), Just(SyncPolicy::Os),]
@@ -28,10 +28,10 @@ proptest! {
     ) {
         let dir = tempfile::tempdir()?;
         let sink = LocalSink::new(dir.path().join("wal")).with_file_bytes(file_bytes);
-        let boxed = || Box::new(LocalSink::new(dir.path().join("wal")).with_file_bytes(file_bytes));
+        let again = || LocalSink::new(dir.path().join("wal")).with_file_bytes(file_bytes);
         let (mut kept, mut seq) = (Vec::new(), 0);
         for (epoch, (groups, closes, cut)) in lives.into_iter().enumerate() {
-            let mut log = WalWriter::with_sink(boxed(), DATABASE, epoch as u64, SeqNo(seq + 1), policy)?;
+            let mut log = open(again(), Opening { policy, ..opening(epoch as u64, 0) })?;
             for (count, len) in groups {
                 seq += 1;
                 let group: Vec<_> = (0..count).map(|i| record(seq, len / (i + 1))).collect();
@@ -73,19 +73,17 @@ fn truncate_deletes_files_passed_and_never_the_current() -> Result<(), Error> {
     let dir = tempfile::tempdir().expect("a temporary directory");
     // Two records of 128 bytes to a file: 1 2 | 3 4 | 5 6.
     let sink = || LocalSink::new(dir.path()).with_file_bytes(HEADER as u64 + 256);
-    let mut log = WalWriter::with_sink(Box::new(sink()), DATABASE, 1, SeqNo(1), SyncPolicy::Always)?;
+    let mut log = writer(sink(), 1)?;
     for seq in 1..=6 {
         log.append(&[record(seq, 64)])?;
     }
-    let bytes = log.bytes();
     for (upto, deleted) in [(1, 0), (3, 1), (3, 0), (6, 1), (99, 0)] {
         assert_eq!(log.truncate(SeqNo(upto))?, deleted, "up to {upto}");
     }
-    assert_eq!(bytes - log.bytes(), 2 * (HEADER as u64 + 256));
     assert_eq!(read(&sink())?.0, [record(5, 64), record(6, 64)]);
     drop(log);
 
-    let mut log = WalWriter::with_sink(Box::new(sink()), DATABASE, 2, SeqNo(7), SyncPolicy::Always)?;
+    let mut log = writer(sink(), 2)?;
     assert_eq!(log.truncate(SeqNo(5))?, 0);
     assert_eq!(log.truncate(SeqNo(6))?, 1);
     assert_eq!(read(&sink())?.1.last_seq, SeqNo(6), "an empty log still knows its numbers");
@@ -96,7 +94,7 @@ fn truncate_deletes_files_passed_and_never_the_current() -> Result<(), Error> {
 fn a_record_larger_than_a_file_makes_the_file_grow() -> Result<(), Error> {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let sink = || LocalSink::new(dir.path()).with_file_bytes(8192);
-    let mut log = WalWriter::with_sink(Box::new(sink()), DATABASE, 1, SeqNo(1), SyncPolicy::Always)?;
+    let mut log = writer(sink(), 1)?;
     let records = [record(1, 50_000), record(2, 10)];
     for record in &records {
         log.append(std::slice::from_ref(record))?;
@@ -109,30 +107,44 @@ fn a_record_larger_than_a_file_makes_the_file_grow() -> Result<(), Error> {
 #[test]
 fn numbers_that_go_back_are_refused_and_harm_nothing() -> Result<(), Error> {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut log = WalWriter::create(dir.path(), DATABASE, 1, SeqNo(1), SyncPolicy::Always)?;
+    let mut log = writer(LocalSink::new(dir.path()), 1)?;
     log.append(&[record(5, 10)])?;
     assert!(matches!(log.append(&[record(6, 10), record(4, 10)]), Err(Error::OutOfOrder { .. })));
     log.append(&[record(5, 10)])?;
     assert!(matches!(log.close(SeqNo(4)), Err(Error::OutOfOrder { .. })));
 
-    let create = |epoch, first| WalWriter::create(dir.path(), DATABASE, epoch, SeqNo(first), SyncPolicy::Always);
-    assert!(matches!(create(1, 5), Err(Error::OutOfOrder { .. })));
-    assert!(matches!(create(0, 6), Err(Error::Fenced { .. })));
-    assert_eq!(read(&LocalSink::new(dir.path()))?.0.len(), 2);
+    assert!(matches!(writer(LocalSink::new(dir.path()), 0), Err(Error::Fenced { .. })));
+    let mut log = open(LocalSink::new(dir.path()), opening(1, 8))?;
+    assert!(matches!(log.append(&[record(8, 10)]), Err(Error::OutOfOrder { .. })), "used outside the log");
+    log.append(&[record(9, 10)])?;
+    let mut log = writer(LocalSink::new(dir.path()), 1)?;
+    assert!(matches!(log.append(&[record(9, 10)]), Err(Error::OutOfOrder { .. })), "used in the log");
+    assert_eq!(read(&LocalSink::new(dir.path()))?.0.len(), 3);
     Ok(())
 }
 
 #[test]
 fn a_writer_overtaken_stops() -> Result<(), Error> {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let create = |epoch, first| {
-        let sink = LocalSink::new(dir.path()).with_file_bytes(0);
-        WalWriter::with_sink(Box::new(sink), DATABASE, epoch, SeqNo(first), SyncPolicy::Always)
-    };
-    let mut zombie = create(1, 1)?;
+    let create = |epoch| writer(LocalSink::new(dir.path()).with_file_bytes(0), epoch);
+    let mut zombie = create(1)?;
     zombie.append(&[record(1, 10)])?;
-    let _successor = create(2, 2)?;
+    let _successor = create(2)?;
     assert!(matches!(zombie.append(&[record(2, 10)]), Err(Error::Fenced { .. })));
     assert!(matches!(zombie.append(&[record(2, 10)]), Err(Error::Poisoned)));
     Ok(())
+}
+
+#[test]
+fn another_state_of_the_log_than_the_last_is_noticed() -> Result<(), Error> {
+    let (dir, empty) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
+    drop(writer(LocalSink::new(dir.path()), 3)?);
+    let later = |last_epoch| Opening { last_epoch, ..opening(9, 0) };
+    let missed = |place: &tempfile::TempDir, last_epoch| match open(LocalSink::new(place.path()), later(last_epoch)) {
+        Err(Error::Outdated { found, .. }) => found,
+        other => panic!("{:?}", other.err()),
+    };
+    assert_eq!((missed(&dir, 4), missed(&empty, 1)), (3, 0));
+    assert!(LocalSink::new(empty.path()).list().expect("listed").is_empty(), "nothing was made");
+    open(LocalSink::new(dir.path()), later(3)).map(drop)
 }

@@ -1,0 +1,138 @@
+//! Every call to the store fails once, in every way: nothing acknowledged is lost, nothing doubled.
+
+use std::collections::BTreeMap;
+
+use drift_engine::{Collection, Database, ErrorKind, Result};
+use drift_storage::{
+    Store,
+    faults::{Fault, Faults},
+};
+use drift_types::{Metric, VectorId};
+
+use crate::fixture::*;
+
+const DIM: usize = 4;
+const STEPS: usize = 7;
+
+type Model = BTreeMap<i64, &'static str>;
+
+async fn insert(docs: &Collection, ids: std::ops::Range<i64>, text: &str) -> Result<()> {
+    let rows: Vec<Row> = ids.map(|id| (id, text.to_owned(), vec![id as f32; DIM])).collect();
+    docs.insert(batch(&rows, DIM)).await.map(drop)
+}
+
+/// Each step may be repeated without harm.
+async fn run(database: &Database, step: usize) -> Result<()> {
+    let docs = || database.collection("docs");
+    match step {
+        0 => {
+            let spec = drift_engine::CollectionSpec::new(schema(DIM)).with_metric(Metric::L2);
+            match database.create_collection("docs", spec).await {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+                made => made.map(drop),
+            }
+        }
+        1 => insert(&docs()?, 0..60, "first").await,
+        2 => insert(&docs()?, 30..90, "second").await,
+        3 | 6 => docs()?.flush().await,
+        4 => {
+            let gone: Vec<VectorId> = (50..70).map(VectorId::from_i64).collect();
+            docs()?.delete(&gone).await.map(drop)
+        }
+        _ => insert(&docs()?, 60..65, "third").await,
+    }
+}
+
+/// What is there after so many steps.
+fn after(steps: usize) -> Model {
+    let mut model = Model::new();
+    for step in 0..steps {
+        match step {
+            1 => model.extend((0..60).map(|id| (id, "first"))),
+            2 => model.extend((30..90).map(|id| (id, "second"))),
+            4 => model.retain(|id, _| !(50..70).contains(id)),
+            5 => model.extend((60..65).map(|id| (id, "third"))),
+            _ => {}
+        }
+    }
+    model
+}
+
+async fn check(store: &Store, done: usize, case: &str) {
+    let database = Database::open_in(store.clone(), small()).await.unwrap_or_else(|e| panic!("{case}: {e}"));
+    let Ok(docs) = database.collection("docs") else {
+        return assert!(done == 0, "{case}: the collection is lost");
+    };
+    let rows = all_rows(&docs).await;
+    let found: Vec<(i64, &str)> = rows.iter().map(|row| (row.0, row.1.as_str())).collect();
+    let is = |model: Model| found.iter().copied().eq(model);
+    assert!(is(after(done)) || is(after(done + 1)), "{case}: not the rows after {done} steps");
+}
+
+/// Opens the database and takes all steps; returns how many succeeded, and the first error.
+async fn work(store: &Store) -> (usize, Result<()>) {
+    let database = match Database::open_in(store.clone(), small()).await {
+        Ok(database) => database,
+        Err(e) => return (0, Err(e)),
+    };
+    for step in 0..STEPS {
+        if let Err(e) = run(&database, step).await {
+            return (step, Err(e));
+        }
+    }
+    (STEPS, database.close().await)
+}
+
+/// The store whose `failing`th call goes wrong, and its faults.
+async fn store_failing_at(failing: usize, fault: Fault) -> (Store, Store, std::sync::Arc<Faults>) {
+    let sound = Store::open("memory://").await.unwrap();
+    let faults = Faults::new(move |call| (call.number == failing).then_some(fault));
+    (sound.clone(), sound.with_faults(faults.clone()), faults)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_ends_at_any_failed_call_has_lost_nothing() {
+    for fault in [Fault::Refused, Fault::AnswerLost] {
+        for failing in 0.. {
+            let case = format!("{fault:?} at call {failing}");
+            let (sound, faulty, faults) = store_failing_at(failing, fault).await;
+            let (done, ended) = work(&faulty).await;
+            if let Err(e) = ended {
+                assert!(matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Closed), "{case}: {:?} {e}", e.kind());
+            }
+            check(&sound, done, &case).await;
+            if faults.calls().len() <= failing {
+                assert_eq!(done, STEPS, "{case}: nothing has failed");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tries_again_after_a_failed_call_gets_there() {
+    for fault in [Fault::Refused, Fault::AnswerLost] {
+        for failing in 0.. {
+            let case = format!("{fault:?} at call {failing}");
+            let (sound, faulty, faults) = store_failing_at(failing, fault).await;
+            let open = async || match Database::open_in(faulty.clone(), small()).await {
+                Err(_) => Database::open_in(faulty.clone(), small()).await.unwrap_or_else(|e| panic!("{case}: {e}")),
+                Ok(database) => database,
+            };
+            let mut database = open().await;
+            for step in 0..STEPS {
+                // Once more on the same handle, and once more after a restart.
+                if run(&database, step).await.is_err() && run(&database, step).await.is_err() {
+                    drop(database);
+                    database = open().await;
+                    run(&database, step).await.unwrap_or_else(|e| panic!("{case}, step {step}: {e}"));
+                }
+            }
+            drop(database);
+            check(&sound, STEPS, &case).await;
+            if faults.calls().len() <= failing {
+                break;
+            }
+        }
+    }
+}
