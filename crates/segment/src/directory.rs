@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let changes: [(&str, fn(&mut RunEntry)); 8] = [
+        type Change = fn(&mut RunEntry);
+        let changes: [(&str, Change); 8] = [
             ("a gap", |run| run.first_row += 1),
             ("no rows", |run| run.rows = 0),
             ("rows without codes", |run| run.rows = 4),

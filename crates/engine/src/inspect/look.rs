@@ -82,24 +82,32 @@ pub async fn look(uri: &str, settings: &Settings) -> Result<DatabaseLook> {
 
 async fn look_once(store: &Store, uri: &str, settings: &Settings) -> Result<DatabaseLook> {
     let catalog = VersionLog::<Catalog>::catalog(store.clone()).load_latest().await?.ok_or_else(|| nothing_at(uri))?;
-    let mut manifests = HashMap::new();
-    for CatalogEntry { collection, .. } in &catalog.collections {
-        if let Some(manifest) = VersionLog::<Manifest>::manifests(store.clone(), *collection).load_latest().await? {
-            manifests.insert(*collection, manifest);
-        }
-    }
-    let mut changes = logged(store, settings, &catalog, &manifests).await?;
+    let before = newest_manifests(store, &catalog).await?;
+    let mut changes = logged(store, settings, &catalog, &before).await?;
+    // Once more: what has been flushed meanwhile may have left the log before it was read.
+    let mut manifests = newest_manifests(store, &catalog).await?;
     let mut collections = Vec::new();
     for CatalogEntry { name, collection } in catalog.collections {
         let manifest = manifests.remove(&collection).ok_or_else(|| {
             let lost = format!("collection '{name}' has no manifest under c/{collection}/manifest: run 'drift verify'");
             Error::new(ErrorKind::Corrupt, lost)
         })?;
-        let changes = changes.remove(&collection).unwrap_or_default();
+        let mut changes = changes.remove(&collection).unwrap_or_default();
+        changes.retain(|_, (seq, _)| *seq > manifest.applied);
         collections.push(look_at(store, name, manifest, &changes).await?);
     }
     collections.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(DatabaseLook { uri: uri.to_owned(), epoch: catalog.stamp.epoch, collections })
+}
+
+async fn newest_manifests(store: &Store, catalog: &Catalog) -> Result<HashMap<CollectionId, Manifest>> {
+    let mut manifests = HashMap::new();
+    for CatalogEntry { collection, .. } in &catalog.collections {
+        if let Some(manifest) = VersionLog::<Manifest>::manifests(store.clone(), *collection).load_latest().await? {
+            manifests.insert(*collection, manifest);
+        }
+    }
+    Ok(manifests)
 }
 
 async fn look_at(store: &Store, name: String, manifest: Manifest, changes: &Changes) -> Result<CollectionLook> {

@@ -11,7 +11,8 @@ use crate::{Result, Settings};
 /// while it is read is looked for again under the newest manifest. Memory holds one part of a segment
 /// at a time, and one log file.
 ///
-/// The newest catalog cannot be missed, as nothing else names it.
+/// Nothing names the newest catalog, manifest and log file: one of them that is lost as a whole is missed
+/// only where it leaves a gap, or where an older manifest names what is gone.
 ///
 /// # Errors
 /// `NotFound` if there is no database, and those of the store where it cannot even be listed. What
