@@ -33,6 +33,9 @@ pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 /// How often a predicate delete looks again for rows that changed while it ran.
 const DELETE_ROUNDS: usize = 10;
 
+/// How often a compaction looks whether old segments can go.
+const SWEEPS: usize = 50;
+
 /// What a collection's readers, its writer and its janitor share.
 pub(crate) struct Shared {
     pub id: CollectionId,
@@ -243,7 +246,14 @@ impl Collection {
     /// Those of the store.
     pub async fn compact(&self) -> Result<()> {
         while maintain::compact(self, Class::Foreground, true).await? {}
-        self.shared.garbage.sweep(&self.shared.store).await;
+        // The room is given back when the last search over the old segments ends. Long ones are not
+        // waited for: the janitor looks again.
+        for _ in 0..SWEEPS {
+            if !self.shared.garbage.sweep(&self.shared.store).await {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         Ok(())
     }
 

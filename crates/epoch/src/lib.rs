@@ -62,6 +62,12 @@ impl<T: Send + Sync + 'static> Cell<T> {
     }
 }
 
+/// Frees the versions that nobody holds any more, as far as other threads let it: they may need a few
+/// calls. Without it they wait for more stores and loads.
+pub fn collect() {
+    epoch::pin().flush();
+}
+
 impl<T: Send + Sync + 'static> Drop for Cell<T> {
     fn drop(&mut self) {
         let current = std::mem::replace(&mut self.current, Atomic::null());

@@ -33,8 +33,9 @@ impl Garbage {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).push((reader, path));
     }
 
-    /// Removes the segments that nobody reads any more.
-    pub async fn sweep(&self, store: &Store) {
+    /// Removes the segments that nobody reads any more; answers whether others wait for their readers.
+    pub async fn sweep(&self, store: &Store) -> bool {
+        drift_epoch::collect();
         let unread = {
             let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
             let all = std::mem::take(&mut *retired);
@@ -45,6 +46,7 @@ impl Garbage {
         for (_, path) in unread {
             remove(store, &path).await;
         }
+        !self.retired.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 }
 
