@@ -3,16 +3,14 @@
 use std::{fs, path::Path, sync::Arc};
 
 use arrow_array::{
-    ArrayRef, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray, cast::AsArray,
+    ArrayRef, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray,
+    cast::AsArray,
     types::{Float32Type, Int32Type},
 };
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
-use drift_codec::{
-    float::encode_chunk,
-    packed::pack,
-};
+use drift_codec::{float::encode_chunk, packed::pack};
 use drift_fuzz::{codecs, insert, manifest, pages, wal};
 use drift_manifest::{
     BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Manifest, Numbered, SegmentEntry,
@@ -21,6 +19,7 @@ use drift_manifest::{
 use drift_segment::{RunInput, SegmentInput, SegmentMeta};
 use drift_types::{BucketId, CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
 use drift_wal::{SyncPolicy, WalWriter};
+use libfuzzer_sys as _; // what the instrumentation calls
 use ulid::Ulid;
 
 fn main() {
@@ -35,6 +34,14 @@ fn seed(target: &str, name: &str, mode: &[u8], input: &[u8]) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     fs::create_dir_all(&dir).expect("the repository can be written");
     fs::write(dir.join(format!("seed-{name}")), [mode, input].concat()).expect("the repository can be written");
+}
+
+/// Files as they are, and without the checksum of their first page, which is renewed.
+fn paged(target: &str, name: &str, mut files: Vec<Vec<u8>>) {
+    let fold = |files: &[Vec<u8>]| pages::fold(&files.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    seed(target, &format!("{name}-as-it-is"), &[0], &fold(&files));
+    files.iter_mut().for_each(|file| file[4092..4096].fill(0));
+    seed(target, name, &[1], &fold(&files));
 }
 
 fn codecs() {
@@ -143,11 +150,11 @@ fn manifests() {
 }
 
 fn segments() {
-    for (name, metric, compression) in [("l2", Metric::L2, Compression::Raw), ("cosine", Metric::Cosine, Compression::Smallest)] {
+    for (name, metric, compression) in
+        [("l2", Metric::L2, Compression::Raw), ("cosine", Metric::Cosine, Compression::Smallest)]
+    {
         let encoded = drift_segment::write(&segment(metric, compression)).expect("sound input");
-        let input = pages::fold(&[&encoded.bytes]);
-        seed("segment", name, &[1], &input);
-        seed("segment", &format!("{name}-as-it-is"), &[0], &input);
+        paged("segment", name, vec![encoded.bytes.to_vec()]);
     }
 }
 
@@ -199,13 +206,12 @@ fn logs() {
             writer.close(SeqNo(*seqs.last().expect("some"))).expect("memory takes it");
         }
     };
-    let fold = || pages::fold(&log.files().iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let files = || log.files().clone();
     write(1, &[1, 2, 2], false);
-    seed("wal", "open", &[1], &fold());
+    paged("wal", "open", files());
     write(3, &[3], true);
-    seed("wal", "closed", &[1], &fold());
+    paged("wal", "closed", files());
     write(4, &[5, 6], false);
     log.files().last_mut().expect("three").extend([7; 64]);
-    seed("wal", "torn", &[1], &fold());
-    seed("wal", "torn-as-it-is", &[0], &fold());
+    paged("wal", "torn", files());
 }

@@ -11,9 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use drift_types::{CollectionId, SeqNo};
-use drift_wal::{
-    Error, LogFile, LogSink, RecordKind, ReplaySummary, SyncPolicy, WalRecord, WalWriter, replay_sink,
-};
+use drift_wal::{Error, LogFile, LogSink, RecordKind, ReplaySummary, SyncPolicy, WalRecord, WalWriter, replay_sink};
 use ulid::Ulid;
 
 use crate::{checksums, pages};
