@@ -20,6 +20,7 @@ use drift_manifest::{
 };
 use drift_segment::{RunInput, SegmentInput, SegmentMeta};
 use drift_types::{BucketId, CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
+use libfuzzer_sys as _; // what the instrumentation calls
 use ulid::Ulid;
 
 fn main() {

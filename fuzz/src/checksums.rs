@@ -74,7 +74,9 @@ fn sections(file: &mut [u8], footer: usize) {
         file.get(range.clone()).map(|_| range)
     };
     // Only those sections have one of their own whose entry has one.
-    for &entry in entries.iter().filter(|entry| u32_at(file, **entry + 28).is_some_and(|crc| crc != 0)).collect::<Vec<_>>() {
+    for &entry in
+        entries.iter().filter(|entry| u32_at(file, **entry + 28).is_some_and(|crc| crc != 0)).collect::<Vec<_>>()
+    {
         if let Some(range) = place(file, entry) {
             seal(file, range, entry + 28);
         }
@@ -88,7 +90,9 @@ fn sections(file: &mut [u8], footer: usize) {
         page_sums(file, pages, sums);
     }
     if let (Some(schema), Some(directory)) = (find(file, SCHEMA), find(file, DIRECTORY)) {
-        let metric = read_stream(&file[schema]).ok().and_then(|(schema, _)| schema.metadata().get("drift.segment.metric").cloned());
+        let metric = read_stream(&file[schema])
+            .ok()
+            .and_then(|(schema, _)| schema.metadata().get("drift.segment.metric").cloned());
         let dim = u32_at(file, footer + 40).unwrap_or_default() as usize;
         runs(file, directory, dim, metric.is_some_and(|metric| metric == "cosine"));
     }

@@ -47,11 +47,11 @@ async fn read(store: &Store, file: Vec<u8>) {
     for (i, run) in reader.runs().iter().enumerate() {
         if let Some(hot) = sound(reader.hot(i as u32).await) {
             assert_eq!((hot.rows(), hot.sq8().norms_sq.len()), (run.rows as usize, run.rows as usize));
-            (0..hot.rows()).for_each(|row| drop(hot.id(row)));
+            (0..hot.rows()).for_each(|row| _ = hot.id(row));
         }
         if let Some(exact) = sound(reader.exact(i as u32).await) {
             assert_eq!(exact.rows(), run.rows as usize);
-            (0..exact.rows()).for_each(|row| drop((exact.row(row), exact.inv_norm(row))));
+            (0..exact.rows()).for_each(|row| _ = (exact.row(row), exact.inv_norm(row)));
         }
     }
     sound(reader.key_filter().await);
