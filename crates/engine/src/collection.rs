@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
-use drift_manifest::Manifest;
+use drift_manifest::{History, Manifest};
 use drift_segment::PartCache;
 use drift_storage::Store;
 use drift_types::{CollectionId, VectorId};
@@ -24,6 +24,7 @@ use crate::{
     rows::{self, BatchCollector},
     search,
     snapshot::{L0Table, Snapshot},
+    totals::Totals,
     write::{Command, WriterHandle},
 };
 
@@ -58,6 +59,9 @@ pub(crate) struct Shared {
     /// Tells waiting writers that L0 has room again.
     pub drained: Notify,
     pub garbage: Garbage,
+    /// What maintenance did and how good searches were.
+    pub history: std::sync::Mutex<History>,
+    pub totals: Totals,
 }
 
 impl Shared {
@@ -78,6 +82,8 @@ impl Shared {
             budget: parts.budget.clone(),
             drained: Notify::new(),
             garbage: Garbage::default(),
+            history: Default::default(),
+            totals: Totals::default(),
         }
     }
 
@@ -263,6 +269,7 @@ impl Collection {
         CollectionStatus {
             rows: snapshot.rows(),
             l0_rows: snapshot.l0_rows() as u64,
+            dead_rows: snapshot.segments.iter().map(|s| u64::from(s.dead.count())).sum(),
             segments: snapshot.segments.len(),
             buckets: snapshot.level1.buckets.len(),
             segment_bytes: snapshot.segments.iter().map(|s| s.reader.footer().file_length()).sum(),

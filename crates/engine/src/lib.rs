@@ -20,21 +20,26 @@ mod log_record;
 mod maintain;
 mod payload_list;
 mod recover;
+mod report;
 mod request;
 mod rows;
 mod schema;
 mod search;
 mod settings;
 mod snapshot;
+mod totals;
 mod write;
 
 pub use canonical::{CanonicalBatch, canonical_keys, canonicalise, vectors};
 pub use collection::{BatchStream, Collection};
 pub use database::Database;
+pub use drift_manifest::{Action, Event, RecallSample};
 pub use error::{Error, ErrorKind, Result};
 pub use inspect::{Checked, CollectionLook, DatabaseLook, Finding, SegmentLook, Verification, look, verify};
+pub use report::{BucketReport, SegmentReport};
 pub use request::{
     Ack, CollectionStatus, RowPredicate, ScanRequest, SearchRequest, SearchResult, SearchStats, StopReason,
 };
 pub use schema::{CollectionSchema, CollectionSpec, DIM_MAX};
 pub use settings::{Durability, Settings};
+pub use totals::MaintenanceTotals;

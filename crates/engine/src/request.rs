@@ -132,6 +132,8 @@ pub struct CollectionStatus {
     pub rows: u64,
     /// Of those, rows still in L0.
     pub l0_rows: u64,
+    /// Dead rows that segments still store.
+    pub dead_rows: u64,
     /// Live segments.
     pub segments: usize,
     /// Buckets.

@@ -43,6 +43,9 @@ pub struct Settings {
     pub bulk_rows_min: usize,
     /// A segment of a bulk load holds at most this many bytes of vectors.
     pub bulk_bytes_max: usize,
+    /// Whether L1 is tended: buckets split, joined, re-centred and written anew. Without it rows are
+    /// only flushed to the buckets there are: for measurements.
+    pub maintenance: bool,
     /// Bytes per second that maintenance may move even when little comes in; else it may move four
     /// times what is ingested and deleted.
     pub maintenance_bytes_per_s: u64,
@@ -73,6 +76,7 @@ impl Default for Settings {
             frozen_tables_max: 3,
             bulk_rows_min: 16_384,
             bulk_bytes_max: 256 << 20,
+            maintenance: true,
             maintenance_bytes_per_s: 32 << 20,
             manifests_kept: 16,
             cache_bytes: 4 << 30,

@@ -5,6 +5,9 @@ pub fn should_split(n_live: usize) -> bool {
     n_live > 2 * BUCKET_ROWS
 }
 
+/// The largest drift that is told.
+const DRIFT_MAX: f32 = 1e3;
+
 /// What is always in memory about a bucket: enough to route and to decide on maintenance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BucketHeader {
@@ -52,6 +55,18 @@ impl BucketHeader {
     pub fn mean(&self) -> Vec<f32> {
         let count = self.n_live.max(1) as f32;
         self.sum.iter().map(|s| s / count).collect()
+    }
+
+    /// |mean - centroid| / s: how far the rows have wandered from what they are routed by, free of the
+    /// data's scale. 0 without rows; at most 1,000, which rows of no extent reach at once.
+    pub fn drift(&self) -> f32 {
+        if self.n_live == 0 {
+            return 0.0;
+        }
+        let moved_sq = drift_kernels::l2_sq(&self.mean(), &self.centroid);
+        // Rounding moves the mean of rows of no extent a little.
+        let rounding = 1e-10 * drift_kernels::norm_sq(&self.centroid);
+        if moved_sq <= rounding { 0.0 } else { (moved_sq / self.mean_sq_radius).sqrt().min(DRIFT_MAX) }
     }
 
     /// Adds another bucket's rows. The centroid stays.

@@ -137,6 +137,7 @@ async fn look_at(store: &Store, name: String, manifest: Manifest, changes: &Chan
         status: CollectionStatus {
             rows: rows + l0_rows,
             l0_rows,
+            dead_rows: manifest.segments.iter().map(|entry| entry.rows - entry.live_rows).sum(),
             segments: manifest.segments.len(),
             buckets,
             segment_bytes: manifest.segments.iter().map(|entry| entry.length).sum(),

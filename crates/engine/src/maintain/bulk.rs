@@ -39,6 +39,7 @@ pub(crate) async fn bulk_load(
         draft.schema = collector.schema().clone();
         let Some(chunk) = collector.take()? else { continue };
         let (seq, rows) = (numbers.take().await?, chunk.batch.num_rows());
+        shared.totals.ingested(4 * (rows * draft.schema.dim.unwrap_or_default()) as u64);
         shared.budget.ingested(chunk.batch.get_array_memory_size() as u64);
         let ids = chunk.ids.unwrap_or_else(|| generated_ids(seq, rows).collect());
         let schema = draft.schema.clone();

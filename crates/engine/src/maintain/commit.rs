@@ -53,7 +53,9 @@ pub(super) async fn commit(
             return Err(Error::new(ErrorKind::Unavailable, "another writer changed the collection: restart this one"));
         }
     }
-    shared.budget.spend(draft.bytes);
+    shared.budget.spend(draft.bytes_read + draft.bytes_written);
+    shared.totals.read(draft.bytes_read);
+    shared.totals.written(draft.bytes_written);
     let previous = std::mem::replace(manifest, next);
     for view in &shared.snapshot.load().segments {
         if !draft.segments.iter().any(|kept| kept.place == view.place) {

@@ -1,6 +1,6 @@
 //! The next state of L1, worked out beside the present one.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Instant};
 
 use drift_ivf::{BUCKET_ROWS, BucketHeader, Router, cluster};
 use drift_segment::{RunInput, SegmentInput, SegmentMeta, SegmentReader};
@@ -37,8 +37,8 @@ pub(super) struct Draft {
     pub buckets: Vec<DraftBucket>,
     pub next_bucket: u32,
     pub moved: Vec<MovedRows>,
-    /// Bytes read and written so far, for the budget.
-    pub bytes: u64,
+    pub bytes_read: u64,
+    pub bytes_written: u64,
 }
 
 /// The runs that a job takes out of each bucket, by the bucket's position in [`Draft::buckets`].
@@ -70,7 +70,8 @@ impl Draft {
             buckets: buckets.collect(),
             next_bucket,
             moved: Vec::new(),
-            bytes: 0,
+            bytes_read: 0,
+            bytes_written: 0,
         }
     }
 
@@ -135,7 +136,7 @@ impl Draft {
                 let found = cluster(rows.index_rows(), BUCKET_ROWS, seed);
                 (rows, found)
             };
-            let (rows, found) = self.shared.compute.run(self.class, work).await?;
+            let (rows, found) = self.run(work).await?;
             for centroid in found.centroids.vectors().iter() {
                 let empty = BucketHeader { centroid: centroid.to_vec(), ..BucketHeader::from_rows(dim, []) };
                 self.add_bucket(empty);
@@ -147,7 +148,19 @@ impl Draft {
             let homes = router.assign(rows.index_rows());
             (rows, homes)
         };
-        self.shared.compute.run(self.class, work).await
+        self.run(work).await
+    }
+
+    /// Runs work on the pool of the job's class, and counts the time it takes.
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let shared = self.shared.clone();
+        let timed = move || {
+            let start = Instant::now();
+            let done = work();
+            shared.totals.maintained(start.elapsed());
+            done
+        };
+        self.shared.compute.run(self.class, timed).await
     }
 
     fn add_bucket(&mut self, header: BucketHeader) -> usize {
@@ -172,6 +185,9 @@ impl Draft {
     /// a quarter more have come.
     fn is_crowded(&self, bucket: usize, added: usize) -> bool {
         let runs = &self.buckets[bucket].runs;
+        if !self.shared.settings.maintenance {
+            return false;
+        }
         if !runs.iter().all(|&(place, _)| self.view(place).reader.can_rewrite()) {
             return false; // it would lose what this program does not understand
         }
@@ -208,7 +224,7 @@ impl Draft {
             return Ok(None);
         }
         let rows = RowSet::concat(sets)?;
-        self.bytes += rows.len() as u64 * self.row_bytes();
+        self.bytes_read += rows.len() as u64 * self.row_bytes();
         Ok(Some((rows, homes)))
     }
 
@@ -283,8 +299,8 @@ impl Draft {
             drift_segment::verify(&encoded)?;
             Ok::<_, crate::Error>((encoded, MovedRows { place, ids: input.ids, seqs: input.seqs, from }))
         };
-        let (encoded, moved) = self.shared.compute.run(self.class, work).await??;
-        self.bytes += encoded.bytes.len() as u64;
+        let (encoded, moved) = self.run(work).await??;
+        self.bytes_written += encoded.bytes.len() as u64;
         let path = drift_manifest::paths::segment_path(self.shared.id, id);
         self.shared.store.publish(&path, encoded.bytes).await?;
         let reader =

@@ -93,7 +93,7 @@ async fn flush_due(collection: &Collection) -> Result<()> {
 /// that have come due meanwhile.
 async fn compact_due(collection: &Collection, budget: &Budget, wake: &Notify) -> Result<()> {
     let (is_open, quiet) = budget.look(Instant::now());
-    if is_open && compact(collection, Class::Background, quiet).await? {
+    if is_open && collection.shared.settings.maintenance && compact(collection, Class::Background, quiet).await? {
         wake.notify_one();
     }
     Ok(())

@@ -124,6 +124,7 @@ impl CollectionState {
         if n == 0 {
             return Ok(0);
         }
+        self.shared.totals.ingested(n as u64 * self.row_bytes());
         self.shared.budget.ingested(rows.encoded.len() as u64);
         let ids = rows.ids.unwrap_or_else(|| generated_ids(seq, n).collect());
         let place = self.next.active().place;
@@ -163,8 +164,13 @@ impl CollectionState {
                 rows += 1;
             }
         }
-        self.shared.budget.ingested(rows * 4 * self.next.schema.dim.unwrap_or_default() as u64);
+        self.shared.budget.ingested(rows * self.row_bytes());
         rows
+    }
+
+    /// Bytes of a row's vector.
+    fn row_bytes(&self) -> u64 {
+        4 * self.next.schema.dim.unwrap_or_default() as u64
     }
 
     fn touch(&mut self, seq: SeqNo) {

@@ -1,0 +1,113 @@
+//! A collection's state in figures, one row per bucket or segment: what SQL shows as `drift.buckets`
+//! and `drift.segments`.
+
+use std::sync::PoisonError;
+
+use drift_types::{BucketId, SegmentId};
+
+use crate::{
+    Collection, Event, MaintenanceTotals, RecallSample,
+    snapshot::{Bucket, SegmentView, Snapshot},
+};
+
+/// A bucket in figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BucketReport {
+    /// The bucket.
+    pub id: BucketId,
+    /// How often it was rewritten.
+    pub generation: u32,
+    /// Live rows.
+    pub rows: u32,
+    /// Dead rows still stored.
+    pub dead: u32,
+    /// Runs it lies in.
+    pub runs: u32,
+    /// Bytes of its runs, codes and exact vectors.
+    pub bytes: u64,
+    /// s: root of the mean squared distance of its rows to their mean.
+    pub radius: f32,
+    /// |mean - centroid| / s.
+    pub drift: f32,
+    /// What it is routed by.
+    pub centroid: Vec<f32>,
+}
+
+/// A segment in figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentReport {
+    /// The segment.
+    pub id: SegmentId,
+    /// Rows stored.
+    pub rows: u32,
+    /// Of those, dead ones.
+    pub dead: u32,
+    /// Runs.
+    pub runs: u32,
+    /// Runs that no bucket uses any more.
+    pub unused_runs: u32,
+    /// Length of the file.
+    pub bytes: u64,
+}
+
+impl Collection {
+    /// All buckets, in the router's order.
+    pub fn bucket_reports(&self) -> Vec<BucketReport> {
+        let snapshot = self.shared.snapshot.load();
+        snapshot.level1.buckets.iter().map(|bucket| bucket_report(&snapshot, bucket)).collect()
+    }
+
+    /// All live segments.
+    pub fn segment_reports(&self) -> Vec<SegmentReport> {
+        self.shared.snapshot.load().segments.iter().map(segment_report).collect()
+    }
+
+    /// What maintenance did, oldest first, as far as it is remembered.
+    pub fn events(&self) -> Vec<Event> {
+        self.shared.history.lock().unwrap_or_else(PoisonError::into_inner).events.iter().cloned().collect()
+    }
+
+    /// Searches that were run again exactly, oldest first, as far as they are remembered.
+    pub fn recall_samples(&self) -> Vec<RecallSample> {
+        self.shared.history.lock().unwrap_or_else(PoisonError::into_inner).samples.iter().cloned().collect()
+    }
+
+    /// What maintenance has cost since the database was opened.
+    pub fn maintenance_totals(&self) -> MaintenanceTotals {
+        self.shared.totals.report()
+    }
+}
+
+fn bucket_report(snapshot: &Snapshot, bucket: &Bucket) -> BucketReport {
+    let mut report = BucketReport {
+        id: bucket.id,
+        generation: bucket.generation,
+        rows: 0,
+        dead: 0,
+        runs: bucket.runs.len() as u32,
+        bytes: 0,
+        radius: bucket.header.mean_sq_radius.sqrt(),
+        drift: bucket.header.drift(),
+        centroid: bucket.header.centroid.clone(),
+    };
+    for run in &bucket.runs {
+        let view = &snapshot.segments[run.segment as usize];
+        let entry = &view.reader.runs()[run.run as usize];
+        let dead = view.dead.count_in(entry.first_row, entry.rows);
+        report.rows += entry.rows - dead;
+        report.dead += dead;
+        report.bytes += entry.hot.length + entry.cold.length;
+    }
+    report
+}
+
+fn segment_report(view: &SegmentView) -> SegmentReport {
+    SegmentReport {
+        id: view.reader.id(),
+        rows: view.reader.rows(),
+        dead: view.dead.count(),
+        runs: view.bucket_of_run.len() as u32,
+        unused_runs: view.bucket_of_run.iter().filter(|bucket| bucket.is_none()).count() as u32,
+        bytes: view.reader.footer().file_length(),
+    }
+}
