@@ -126,6 +126,7 @@ fn manifests() {
         mean_sq_radius: 0.25,
         max_norm_sq: 2.0,
         runs: vec![(segment, id); id as usize],
+        ..BucketRow::default()
     };
     let buckets = BucketTable { rows: (0..3).map(row).collect() };
     let dead = (3..9).chain([70_000, 1 << 20]).chain(200_000..205_000).collect();

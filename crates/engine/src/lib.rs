@@ -18,6 +18,7 @@ mod id_map;
 mod inspect;
 mod log_record;
 mod maintain;
+mod observed;
 mod payload_list;
 mod recover;
 mod report;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use drift_ivf::{BucketHeader, Router};
+use drift_manifest::Action;
 use drift_memtable::Memtable;
 use drift_segment::SegmentReader;
 use drift_types::{BucketId, SeqNo};
@@ -11,6 +12,7 @@ use crate::{
     CollectionSchema,
     dead_set::DeadSet,
     id_map::{PlaceId, RowAddress},
+    observed::Observed,
     payload_list::PayloadList,
 };
 
@@ -53,6 +55,17 @@ impl SegmentView {
         u64::from(self.reader.rows()) - u64::from(self.dead.count())
     }
 
+    /// Live rows of a run.
+    pub fn live_in(&self, run: u32) -> u32 {
+        let entry = &self.reader.runs()[run as usize];
+        entry.rows - self.dead.count_in(entry.first_row, entry.rows)
+    }
+
+    /// The live rows of a run, ascending.
+    pub fn live_ordinals(&self, run: u32) -> impl Iterator<Item = u32> + '_ {
+        self.reader.runs()[run as usize].ordinals().filter(|&ordinal| !self.dead.contains(ordinal))
+    }
+
     /// The run that holds row `ordinal`.
     pub fn run_of(&self, ordinal: u32) -> u32 {
         self.reader.runs().partition_point(|run| run.first_row <= ordinal) as u32 - 1
@@ -77,6 +90,30 @@ pub(crate) struct Bucket {
     pub generation: u32,
     pub header: Arc<BucketHeader>,
     pub runs: Vec<RunRef>,
+    pub past: BucketPast,
+    pub observed: Arc<Observed>,
+}
+
+/// What was done to a bucket.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct BucketPast {
+    /// The last split, merge or rewrite, and when, in milliseconds since 1970.
+    pub changed: Option<(Action, u64)>,
+    /// The manifest of that change.
+    pub manifest: u64,
+    /// Rows that have come or died since.
+    pub rows_changed: u32,
+    /// Live rows when they could not be told apart; 0: they can be.
+    pub dense_rows: u32,
+}
+
+impl BucketPast {
+    /// Whether `action` must wait: children of a split are not joined, receivers of rows not split.
+    pub fn is_cooling(&self, from: Action, manifest: u64, rows: usize) -> bool {
+        let since = manifest.saturating_sub(self.manifest);
+        self.changed.is_some_and(|(action, _)| action == from)
+            && drift_ivf::is_cooling(since, u64::from(self.rows_changed), rows as u64)
+    }
 }
 
 /// The buckets and the router over them.
@@ -139,17 +176,7 @@ impl Snapshot {
         level1
             .buckets
             .iter()
-            .map(|bucket| {
-                bucket
-                    .runs
-                    .iter()
-                    .map(|r| {
-                        let view = &segments[r.segment as usize];
-                        let run = &view.reader.runs()[r.run as usize];
-                        run.rows - view.dead.count_in(run.first_row, run.rows)
-                    })
-                    .sum()
-            })
+            .map(|bucket| bucket.runs.iter().map(|r| segments[r.segment as usize].live_in(r.run)).sum())
             .collect()
     }
 }

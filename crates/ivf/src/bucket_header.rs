@@ -1,10 +1,3 @@
-use crate::BUCKET_ROWS;
-
-/// Whether a bucket with this many live rows has grown too large: more than twice [`BUCKET_ROWS`].
-pub fn should_split(n_live: usize) -> bool {
-    n_live > 2 * BUCKET_ROWS
-}
-
 /// The largest drift that is told.
 const DRIFT_MAX: f32 = 1e3;
 
@@ -27,6 +20,12 @@ pub struct BucketHeader {
 }
 
 impl BucketHeader {
+    /// The header of a bucket without rows.
+    pub fn empty(centroid: Vec<f32>) -> Self {
+        let sum = vec![0.0; centroid.len()];
+        Self { n_live: 0, n_dead: 0, centroid, sum, mean_sq_radius: 0.0, max_norm_sq: 0.0 }
+    }
+
     /// The header of a bucket of these rows (`dim` values each); its centroid is their mean.
     pub fn from_rows<'a>(dim: usize, rows: impl IntoIterator<Item = &'a [f32], IntoIter: Clone>) -> Self {
         let rows = rows.into_iter();

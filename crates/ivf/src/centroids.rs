@@ -80,6 +80,22 @@ impl Centroids {
         nearest
     }
 
+    /// The `n` centroids nearest to `vector`, nearest first.
+    ///
+    /// # Panics
+    /// When the dimensions differ.
+    pub fn nearest_to(&self, vector: &[f32], n: usize) -> Vec<u32> {
+        let distances = self.distances_sq(vector);
+        let mut order: Vec<u32> = (0..self.len() as u32).collect();
+        let by_distance = |a: &u32, b: &u32| distances[*a as usize].total_cmp(&distances[*b as usize]).then(a.cmp(b));
+        if n < order.len() {
+            order.select_nth_unstable_by(n, by_distance);
+            order.truncate(n);
+        }
+        order.sort_unstable_by(by_distance);
+        order
+    }
+
     /// Squared distances of `query` to every centroid, exact differences (no cancellation).
     pub(crate) fn distances_sq(&self, query: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; self.len()];

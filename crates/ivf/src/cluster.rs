@@ -69,7 +69,7 @@ fn first_parts(rows: Vectors<'_>, target: usize, seed: u64) -> Vec<Part> {
 }
 
 /// The rows nearest to each centroid; centroids without rows are left out.
-fn nearest_parts(rows: Vectors<'_>, centroids: &Centroids) -> Vec<Part> {
+pub(crate) fn nearest_parts(rows: Vectors<'_>, centroids: &Centroids) -> Vec<Part> {
     let members = Members::new(&centroids.assign(rows).index, centroids.len());
     (0..members.len()).map(|c| members.of(c).to_vec()).filter(|part| !part.is_empty()).collect()
 }
@@ -86,11 +86,7 @@ fn split(rows: Vectors<'_>, part: Part, target: usize, seed: u64) -> Vec<Part> {
     let own = gather(rows, &part);
     let own = Vectors::new(&own, rows.dim());
     let total = scatter(own, &(0..own.len() as u32).collect::<Part>());
-    // Rows that cannot be told apart fail this, and so do scatters that overflow.
-    let worthwhile = |children: &Vec<Part>| {
-        let within: f64 = children.iter().map(|child| scatter(own, child)).sum();
-        total - within > MIN_EXPLAINED * total
-    };
+    let worthwhile = |children: &Vec<Part>| explains(own, children, total);
     let by_means = nearest_parts(own, &kmeans(own, part.len().div_ceil(target), seed));
     // k-means may be caught by outliers; the direction of largest variance is not.
     let children = Some(by_means).filter(worthwhile).or_else(|| Some(cut_at_median(own)).filter(worthwhile));
@@ -102,15 +98,22 @@ fn split(rows: Vectors<'_>, part: Part, target: usize, seed: u64) -> Vec<Part> {
         .collect()
 }
 
+/// Whether parts explain enough of the rows' scatter, `total`. Rows that cannot be told apart do not, nor
+/// do scatters that overflow.
+pub(crate) fn explains(rows: Vectors<'_>, parts: &[Part], total: f64) -> bool {
+    let within: f64 = parts.iter().map(|part| scatter(rows, part)).sum();
+    total - within > MIN_EXPLAINED * total
+}
+
 /// Sum of squared distances to the mean.
-fn scatter(rows: Vectors<'_>, part: &[u32]) -> f64 {
+pub(crate) fn scatter(rows: Vectors<'_>, part: &[u32]) -> f64 {
     let mean = mean_of(rows, part);
     part.iter().map(|&row| drift_kernels::l2_sq(rows.row(row as usize), &mean) as f64).sum()
 }
 
 /// The lower and the upper half of the rows along their first principal component, found by power
 /// iteration on the scatter matrix.
-fn cut_at_median(rows: Vectors<'_>) -> Vec<Part> {
+pub(crate) fn cut_at_median(rows: Vectors<'_>) -> Vec<Part> {
     const ITERATIONS: usize = 8;
     let all: Part = (0..rows.len() as u32).collect();
     let mean = mean_of(rows, &all);

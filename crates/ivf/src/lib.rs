@@ -40,27 +40,37 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod arrange;
 mod bucket_header;
 mod centroids;
 mod cluster;
-mod compaction;
+mod cooldown;
 mod fit;
 mod kmeans;
+mod maintenance;
 mod members;
 mod ranking;
+mod reassign;
 mod router;
+mod split;
 mod stop;
+mod urgency;
 
-pub use bucket_header::{BucketHeader, should_split};
+pub use arrange::{Act, ArrangedBucket, Arrangement, DRIFT_MAX};
+pub use bucket_header::BucketHeader;
 pub use centroids::{Centroids, Nearest};
 pub use cluster::{Clustering, cluster};
-pub use compaction::{BucketLoad, Compaction, JobSize, SegmentLoad, next_compaction};
+pub use cooldown::is_cooling;
 pub use fit::fit;
 pub use kmeans::kmeans;
+pub use maintenance::{BucketState, Compaction, JobSize, SegmentLoad, next_compaction};
 pub use members::Members;
 pub use ranking::{Ranked, Ranking};
+pub use reassign::{Move, belongs_elsewhere, reassign, scatter_rows};
 pub use router::Router;
+pub use split::{Split, should_split, split};
 pub use stop::{Features, N_FEATURES, StopRule, StopState};
+pub use urgency::{BucketLoad, Urgency};
 
 /// Rows a bucket aims at. Counted in rows, whatever the code: measured best on text embeddings and
 /// on images, with half and twice as many close behind.

@@ -76,6 +76,14 @@ impl Router {
         self.centroids.assign(rows).index
     }
 
+    /// The `n` buckets whose centroids are nearest to a vector, whatever the metric; nearest first.
+    ///
+    /// # Panics
+    /// When the dimensions differ.
+    pub fn nearest_to(&self, vector: &[f32], n: usize) -> Vec<u32> {
+        self.centroids.nearest_to(vector, n)
+    }
+
     /// Orders the buckets for a query. `counts` says how many rows of a bucket may be an answer:
     /// live and matching the filter. Buckets without any are left out.
     ///

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, FixedSizeBinaryArray, FixedSizeListArray, Float32Array, ListArray, RecordBatch, StructArray,
-    UInt32Array,
+    Array, ArrayRef, FixedSizeBinaryArray, FixedSizeListArray, Float32Array, ListArray, RecordBatch, StringArray,
+    StructArray, UInt32Array, UInt64Array,
 };
 use arrow_buffer::OffsetBuffer;
 use arrow_ipc::writer::StreamWriter;
@@ -13,7 +13,7 @@ use drift_types::{BucketId, SegmentId};
 use ulid::Ulid;
 
 use crate::{
-    Error, Result,
+    Action, Error, Result,
     frame::{self, HEADER},
 };
 
@@ -29,7 +29,7 @@ pub struct BucketTable {
 }
 
 /// A bucket: what routes to it and where its rows are.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BucketRow {
     /// The bucket.
     pub id: BucketId,
@@ -49,6 +49,16 @@ pub struct BucketRow {
     pub max_norm_sq: f32,
     /// Where its rows are: a segment, and the number of a run in it.
     pub runs: Vec<(SegmentId, u32)>,
+    /// The last split, merge or rewrite, and when, in milliseconds since 1970.
+    pub changed: Option<(Action, u64)>,
+    /// The manifest of that change.
+    pub changed_manifest: u64,
+    /// Rows that have come or died since.
+    pub rows_changed: u32,
+    /// Live rows when they could not be told apart; 0: they can be.
+    pub dense_rows: u32,
+    /// Probes per second.
+    pub temperature: f32,
 }
 
 impl BucketTable {
@@ -96,6 +106,9 @@ impl BucketTable {
         let numbers = |of: fn(&BucketRow) -> u32| -> ArrayRef {
             Arc::new(UInt32Array::from_iter_values(self.rows.iter().map(of)))
         };
+        let longs = |of: fn(&BucketRow) -> u64| -> ArrayRef {
+            Arc::new(UInt64Array::from_iter_values(self.rows.iter().map(of)))
+        };
         let scalars = |of: fn(&BucketRow) -> f32| -> ArrayRef {
             Arc::new(Float32Array::from_iter_values(self.rows.iter().map(of)))
         };
@@ -113,6 +126,12 @@ impl BucketTable {
             scalars(|row| row.mean_sq_radius),
             scalars(|row| row.max_norm_sq),
             self.runs()?,
+            Arc::new(StringArray::from_iter(self.rows.iter().map(|row| row.changed.map(|(action, _)| action.name())))),
+            longs(|row| row.changed.map_or(0, |(_, at_ms)| at_ms)),
+            longs(|row| row.changed_manifest),
+            numbers(|row| row.rows_changed),
+            numbers(|row| row.dense_rows),
+            scalars(|row| row.temperature),
         ];
         RecordBatch::try_new(Arc::new(schema(dim)), columns)
     }
@@ -143,6 +162,12 @@ fn schema(dim: usize) -> Schema {
         required("mean_sq_radius", DataType::Float32),
         required("max_norm_sq", DataType::Float32),
         required("runs", DataType::List(run_item())),
+        Field::new("changed", DataType::Utf8, true),
+        required("changed_ms", DataType::UInt64),
+        required("changed_manifest", DataType::UInt64),
+        required("rows_changed", DataType::UInt32),
+        required("dense_rows", DataType::UInt32),
+        required("temperature", DataType::Float32),
     ])
 }
 
@@ -168,6 +193,12 @@ fn append_rows(batch: &RecordBatch, rows: &mut Vec<BucketRow>) -> Result<(), Arr
     let radii = column::<Float32Array>(batch, "mean_sq_radius")?;
     let norms = column::<Float32Array>(batch, "max_norm_sq")?;
     let runs = column(batch, "runs")?;
+    let changed = column::<StringArray>(batch, "changed")?;
+    let (changed_ms, manifests) =
+        (column::<UInt64Array>(batch, "changed_ms")?, column::<UInt64Array>(batch, "changed_manifest")?);
+    let (rows_changed, dense) =
+        (column::<UInt32Array>(batch, "rows_changed")?, column::<UInt32Array>(batch, "dense_rows")?);
+    let temperatures = column::<Float32Array>(batch, "temperature")?;
     for i in 0..batch.num_rows() {
         rows.push(BucketRow {
             id: BucketId(ids.value(i)),
@@ -179,9 +210,22 @@ fn append_rows(batch: &RecordBatch, rows: &mut Vec<BucketRow>) -> Result<(), Arr
             mean_sq_radius: radii.value(i),
             max_norm_sq: norms.value(i),
             runs: run_list(runs, i)?,
+            changed: change(changed, i)?.map(|action| (action, changed_ms.value(i))),
+            changed_manifest: manifests.value(i),
+            rows_changed: rows_changed.value(i),
+            dense_rows: dense.value(i),
+            temperature: temperatures.value(i),
         });
     }
     Ok(())
+}
+
+fn change(changed: &StringArray, i: usize) -> Result<Option<Action>, ArrowError> {
+    if changed.is_null(i) {
+        return Ok(None);
+    }
+    let named = Action::ALL.into_iter().find(|action| action.name() == changed.value(i));
+    named.map(Some).ok_or_else(|| missing("changed"))
 }
 
 fn vector(vectors: &FixedSizeListArray, i: usize) -> Result<Vec<f32>, ArrowError> {

@@ -40,9 +40,10 @@ fn push_bounded<T>(list: &mut VecDeque<T>, item: T, max: usize) {
 }
 
 /// What maintenance can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
     /// Rows of L0 went into a segment.
+    #[default]
     Flush,
     /// A large statement was written to segments directly.
     Load,
@@ -81,7 +82,7 @@ impl Action {
 }
 
 /// One action of maintenance.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Event {
     /// When it was committed, in milliseconds since 1970.
     pub at_ms: u64,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
 use drift_manifest::{
-    BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Error, Manifest, Numbered, SegmentEntry,
-    TombstoneRef,
+    Action, BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Error, Manifest, Numbered,
+    SegmentEntry, TombstoneRef,
 };
 use drift_types::{BucketId, CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
 use proptest::{collection::vec, prelude::*};
@@ -89,6 +89,11 @@ prop_compose! {
             mean_sq_radius: radius,
             max_norm_sq: norm,
             runs: runs.into_iter().map(|(segment, run)| (SegmentId(Ulid(segment)), run)).collect(),
+            changed: (counts[0] % 2 == 1).then_some((Action::ALL[counts[1] as usize % 8], u64::from(counts[2]) << 20)),
+            changed_manifest: u64::from(counts[1]) << 9,
+            rows_changed: counts[2],
+            dense_rows: counts[0],
+            temperature: radius,
         }
     }
 }
@@ -168,6 +173,8 @@ fn every_changed_byte_and_every_truncation_is_noticed() {
         mean_sq_radius: 0.25,
         max_norm_sq: 2.0,
         runs: vec![(SegmentId(Ulid::new()), 4)],
+        changed: Some((Action::Split, 7)),
+        ..BucketRow::default()
     };
     let table = BucketTable { rows: vec![row.clone(), row] }.encode().unwrap();
     no_damage_goes_unnoticed(&table, |bytes| BucketTable::decode("x", bytes));
@@ -186,15 +193,9 @@ fn objects_are_not_mistaken_for_each_other() {
 #[test]
 fn a_table_of_uneven_vectors_is_refused() {
     let row = |centroid: usize, sum: usize| BucketRow {
-        id: BucketId(0),
-        generation: 0,
-        n_live: 0,
-        n_dead: 0,
         centroid: vec![0.0; centroid],
         sum: vec![0.0; sum],
-        mean_sq_radius: 0.0,
-        max_norm_sq: 0.0,
-        runs: Vec::new(),
+        ..BucketRow::default()
     };
     for rows in [vec![row(0, 0)], vec![row(2, 3)], vec![row(2, 2), row(3, 3)]] {
         assert!(matches!(BucketTable { rows }.encode(), Err(Error::Invalid(_))));

@@ -35,6 +35,7 @@ fn table() -> Bytes {
         mean_sq_radius: 0.0,
         max_norm_sq: 1.0,
         runs: vec![(SegmentId(Ulid(7)), 1)],
+        ..BucketRow::default()
     };
     BucketTable { rows: vec![row] }.encode().unwrap()
 }

@@ -66,7 +66,8 @@ fn compare(table: &BucketTable, manifest: &Manifest, live: &LiveRows) -> Vec<Str
 }
 
 fn is_finite(row: &BucketRow) -> bool {
-    let mut values = row.centroid.iter().chain(&row.sum).chain([&row.mean_sq_radius, &row.max_norm_sq]);
+    let mut values =
+        row.centroid.iter().chain(&row.sum).chain([&row.mean_sq_radius, &row.max_norm_sq, &row.temperature]);
     values.all(|value| value.is_finite())
 }
 

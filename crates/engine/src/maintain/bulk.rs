@@ -1,3 +1,4 @@
+use drift_manifest::Action;
 use drift_types::SeqNo;
 use futures::StreamExt;
 
@@ -23,7 +24,7 @@ pub(crate) async fn bulk_load(
     let mut numbers = Numbers { collection, taken: 0 };
     let mut manifest = shared.manifest.lock().await;
     let snapshot = shared.snapshot.load();
-    let mut draft = Draft::new(shared.clone(), &snapshot, manifest.next_bucket, Class::Foreground);
+    let mut draft = Draft::new(shared.clone(), &snapshot, &manifest, Class::Foreground);
     let mut ack = Ack { seq: snapshot.seq, rows: 0 };
     let mut more = true;
     while more {
@@ -48,7 +49,13 @@ pub(crate) async fn bulk_load(
         ack = Ack { seq, rows: ack.rows + rows as u64 };
     }
     // L0 stays as it is: the log is still needed from where it was.
-    let ending = Ending { applied: manifest.applied, flushed_tables: Vec::new(), bulk: numbers.taken };
+    let ending = Ending {
+        action: Some(Action::Load),
+        cause: "large statement",
+        applied: manifest.applied,
+        flushed_tables: Vec::new(),
+        bulk: numbers.taken,
+    };
     commit(collection, &mut manifest, draft, ending).await?;
     numbers.taken = 0; // given back by the commit
     Ok(ack)

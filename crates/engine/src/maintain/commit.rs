@@ -1,11 +1,14 @@
 //! From a draft to the next manifest, and from there to the next snapshot.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+};
 
 use drift_ivf::Router;
 use drift_manifest::{
-    BlobRef, BucketRow, BucketTable, Commit as Committed, Manifest, SegmentEntry, TombstoneRef, VersionLog,
-    conservation_hash, paths, tombstones,
+    Action, BlobRef, BucketRow, BucketTable, Commit as Committed, Event, Manifest, SegmentEntry, TombstoneRef,
+    VersionLog, conservation_hash, paths, tombstones,
 };
 use drift_types::SeqNo;
 use ulid::Ulid;
@@ -13,6 +16,7 @@ use ulid::Ulid;
 use super::{
     draft::{Draft, DraftBucket},
     garbage::prune,
+    log::JobLog,
 };
 use crate::{
     Collection, Error, ErrorKind, Result,
@@ -24,6 +28,10 @@ use crate::{
 
 /// What ends with a commit beside the draft itself.
 pub(super) struct Ending {
+    /// What the job as a whole was; none if its actions on buckets say it all.
+    pub action: Option<Action>,
+    /// Why it ran.
+    pub cause: &'static str,
     /// Every log record up to here is in the draft.
     pub applied: SeqNo,
     /// L0 tables whose rows are in the draft.
@@ -46,16 +54,18 @@ pub(super) async fn commit(
     // A lazy log may hold the rows that took these deletes' place: it goes first.
     collection.writer.ask(|reply| Command::Sync { reply: Some(reply) }).await?;
     let next = next_manifest(shared, manifest, &draft, ending.applied).await?;
-    let log = VersionLog::<Manifest>::manifests(shared.store.clone(), shared.id);
-    match log.commit(&next, Some(manifest)).await? {
+    let versions = VersionLog::<Manifest>::manifests(shared.store.clone(), shared.id);
+    match versions.commit(&next, Some(manifest)).await? {
         Committed::Committed => {}
         Committed::Conflict(_) => {
             return Err(Error::new(ErrorKind::Unavailable, "another writer changed the collection: restart this one"));
         }
     }
-    shared.budget.spend(draft.bytes_read + draft.bytes_written);
-    shared.totals.read(draft.bytes_read);
-    shared.totals.written(draft.bytes_written);
+    let log = std::mem::take(&mut draft.log);
+    shared.budget.spend(log.bytes_read + log.bytes_written);
+    shared.totals.read(log.bytes_read);
+    shared.totals.written(log.bytes_written);
+    record(shared, log, &ending, [manifest, &next], draft.buckets.len());
     let previous = std::mem::replace(manifest, next);
     for view in &shared.snapshot.load().segments {
         if !draft.segments.iter().any(|kept| kept.place == view.place) {
@@ -65,9 +75,28 @@ pub(super) async fn commit(
     }
     swap(collection, draft, ending).await?;
     shared.garbage.retire(shared, &previous, manifest).await;
-    prune(&log, &shared.settings).await;
+    prune(&versions, &shared.settings).await;
     shared.drained.notify_waiters();
     Ok(())
+}
+
+/// Puts what a job did into the history.
+fn record(shared: &Shared, mut log: JobLog, ending: &Ending, [from, to]: [&Manifest; 2], buckets: usize) {
+    if let Some(action) = ending.action {
+        let dead = from.segments.iter().map(|segment| segment.rows - segment.live_rows).sum();
+        log.note(Event {
+            action,
+            cause: ending.cause.to_owned(),
+            rows_before: from.live_rows(),
+            rows_after: to.live_rows(),
+            dead_before: dead,
+            buckets_before: shared.snapshot.load().level1.buckets.len() as u32,
+            buckets_after: buckets as u32,
+            ..Event::default()
+        });
+    }
+    let mut history = shared.history.lock().unwrap_or_else(PoisonError::into_inner);
+    log.finish(to.stamp.id).into_iter().for_each(|event| history.record(event));
 }
 
 async fn swap(collection: &Collection, draft: Draft, ending: Ending) -> Result<()> {
@@ -105,7 +134,8 @@ pub(crate) fn level1(
             RunRef { place, segment, run }
         });
         let runs = runs.collect();
-        Bucket { id: bucket.id, generation: bucket.generation, header: Arc::new(bucket.header), runs }
+        let DraftBucket { id, generation, header, past, observed, .. } = bucket;
+        Bucket { id, generation, header: Arc::new(header), runs, past, observed }
     });
     let buckets = numbered.collect();
     for (view, map) in segments.iter_mut().zip(bucket_of_run) {
@@ -180,6 +210,11 @@ async fn bucket_table(shared: &Shared, draft: &Draft) -> Result<Option<BlobRef>>
         mean_sq_radius: bucket.header.mean_sq_radius,
         max_norm_sq: bucket.header.max_norm_sq,
         runs: bucket.runs.iter().map(|(place, run)| (segment_of[place], *run)).collect(),
+        changed: bucket.past.changed,
+        changed_manifest: bucket.past.manifest,
+        rows_changed: bucket.past.rows_changed,
+        dense_rows: bucket.past.dense_rows,
+        temperature: bucket.observed.temperature(),
     });
     let bytes = BucketTable { rows: rows.collect() }.encode()?;
     Ok(Some(BlobRef::publish(&shared.store, paths::bucket_table_path(shared.id, Ulid::new()), bytes).await?))

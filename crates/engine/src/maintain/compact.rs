@@ -1,4 +1,5 @@
-use drift_ivf::{BucketLoad, Compaction, JobSize, SegmentLoad, next_compaction};
+use drift_ivf::{BucketLoad, BucketState, Compaction, JobSize, SegmentLoad, Urgency, next_compaction};
+use drift_manifest::Action;
 
 use super::{
     commit::{Ending, commit},
@@ -20,17 +21,27 @@ pub(crate) async fn compact(collection: &Collection, class: Class, quiet: bool) 
     let shared = &collection.shared;
     let mut manifest = shared.manifest.lock().await;
     let snapshot = shared.snapshot.load();
-    let Some(compaction) = due(&snapshot, quiet) else { return Ok(false) };
+    let Some(compaction) = due(&snapshot, manifest.stamp.id, quiet) else { return Ok(false) };
     tracing::debug!("{}: rewriting {compaction:?}", shared.name);
-    let mut draft = Draft::new(shared.clone(), &snapshot, manifest.next_bucket, class);
+    let mut draft = Draft::new(shared.clone(), &snapshot, &manifest, class);
+    if let Compaction::Buckets(buckets) = &compaction {
+        for bucket in buckets.iter().map(|&bucket| &snapshot.level1.buckets[bucket]) {
+            let load = bucket_load(&snapshot, bucket, manifest.stamp.id);
+            draft.log.causes.insert(bucket.id, urgency(&snapshot, &load).cause());
+        }
+    }
     draft.rewrite(&runs_of(&snapshot, &compaction)).await?;
-    let ending = Ending { applied: manifest.applied, flushed_tables: Vec::new(), bulk: 0 };
+    let (action, cause) = match compaction {
+        Compaction::Segments(_) => (Some(Action::Compact), "dead or many segments"),
+        Compaction::Buckets(_) => (None, ""),
+    };
+    let ending = Ending { action, cause, applied: manifest.applied, flushed_tables: Vec::new(), bulk: 0 };
     commit(collection, &mut manifest, draft, ending).await?;
     Ok(true)
 }
 
 /// What is due among the segments that this program may rewrite.
-fn due(snapshot: &Snapshot, quiet: bool) -> Option<Compaction> {
+fn due(snapshot: &Snapshot, manifest: u64, quiet: bool) -> Option<Compaction> {
     let row_bytes = 4 * snapshot.schema.dim? as u64;
     let size = JobSize { rows_min: JOB_BYTES_MIN / row_bytes, rows_max: JOB_BYTES_MAX / row_bytes };
     let may_rewrite = |segment: u32| snapshot.segments[segment as usize].reader.can_rewrite();
@@ -43,23 +54,38 @@ fn due(snapshot: &Snapshot, quiet: bool) -> Option<Compaction> {
         let view = &snapshot.segments[segment as usize];
         SegmentLoad { rows: u64::from(view.reader.rows()), live: view.live_rows() }
     };
-    let bucket_load = |&bucket: &usize| {
+    let bucket_state = |&bucket: &usize| {
         let bucket = &snapshot.level1.buckets[bucket];
-        let live = bucket.runs.iter().map(|run| u64::from(live_in(snapshot, run))).sum();
-        BucketLoad { centroid: &bucket.header.centroid, runs: bucket.runs.len(), live }
+        let load = bucket_load(snapshot, bucket, manifest);
+        BucketState { centroid: &bucket.header.centroid, load, urgency: urgency(snapshot, &load) }
     };
     let segment_loads: Vec<SegmentLoad> = segments.iter().map(segment_load).collect();
-    let bucket_loads: Vec<BucketLoad> = buckets.iter().map(bucket_load).collect();
-    Some(match next_compaction(&segment_loads, &bucket_loads, size, quiet)? {
+    let bucket_states: Vec<BucketState> = buckets.iter().map(bucket_state).collect();
+    Some(match next_compaction(&segment_loads, &bucket_states, size, quiet)? {
         Compaction::Segments(due) => Compaction::Segments(due.into_iter().map(|i| segments[i] as usize).collect()),
         Compaction::Buckets(due) => Compaction::Buckets(due.into_iter().map(|i| buckets[i]).collect()),
     })
 }
 
-fn live_in(snapshot: &Snapshot, run: &RunRef) -> u32 {
-    let view = &snapshot.segments[run.segment as usize];
-    let entry = &view.reader.runs()[run.run as usize];
-    entry.rows - view.dead.count_in(entry.first_row, entry.rows)
+/// What a bucket costs its readers, `manifest` being the newest.
+pub(crate) fn bucket_load(snapshot: &Snapshot, bucket: &Bucket, manifest: u64) -> BucketLoad {
+    let stored = |run: &RunRef| snapshot.segments[run.segment as usize].reader.runs()[run.run as usize].rows;
+    let live_in = |run: &RunRef| snapshot.segments[run.segment as usize].live_in(run.run);
+    let (stored, live): (u32, u32) = (bucket.runs.iter().map(stored).sum(), bucket.runs.iter().map(live_in).sum());
+    let cools = bucket.past.is_cooling(Action::Split, manifest, live as usize);
+    BucketLoad {
+        live,
+        dead: stored - live,
+        runs: bucket.runs.len() as u32,
+        temperature: bucket.observed.temperature(),
+        misplaced: bucket.observed.misplaced(),
+        may_join: !cools && snapshot.level1.buckets.len() > 1,
+    }
+}
+
+/// How urgent it is to write a bucket anew.
+pub(crate) fn urgency(snapshot: &Snapshot, load: &BucketLoad) -> Urgency {
+    Urgency::of(load, snapshot.schema.dim.unwrap_or_default())
 }
 
 /// The runs that a compaction takes.

@@ -7,13 +7,14 @@ use drift_segment::{RunInput, SegmentInput, SegmentMeta, SegmentReader};
 use drift_types::{BucketId, SegmentId, Vectors};
 use ulid::Ulid;
 
-use super::row_set::RowSet;
+use super::{log::JobLog, row_set::RowSet};
 use crate::{
     CollectionSchema, Result,
     collection::Shared,
     compute::Class,
     id_map::PlaceId,
-    snapshot::{SegmentView, Snapshot},
+    observed::Observed,
+    snapshot::{BucketPast, SegmentView, Snapshot},
     write::MovedRows,
 };
 
@@ -26,41 +27,63 @@ pub(crate) struct DraftBucket {
     pub generation: u32,
     pub header: BucketHeader,
     pub runs: Vec<(PlaceId, u32)>,
+    pub past: BucketPast,
+    pub observed: Arc<Observed>,
 }
 
 /// L1 as it will be.
 pub(super) struct Draft {
-    shared: Arc<Shared>,
+    pub shared: Arc<Shared>,
     class: Class,
     pub schema: CollectionSchema,
     pub segments: Vec<SegmentView>,
     pub buckets: Vec<DraftBucket>,
     pub next_bucket: u32,
     pub moved: Vec<MovedRows>,
-    pub bytes_read: u64,
-    pub bytes_written: u64,
+    /// The manifest that will hold it.
+    pub manifest: u64,
+    /// What is done on the way.
+    pub log: JobLog,
 }
 
 /// The runs that a job takes out of each bucket, by the bucket's position in [`Draft::buckets`].
 pub(super) type TakenRuns = BTreeMap<usize, Vec<(PlaceId, u32)>>;
 
-/// Rows that go into one run, by their positions in the set.
-struct PlannedRun {
-    /// Position in [`Draft::buckets`].
-    bucket: usize,
-    rows: Vec<u32>,
-    header: BucketHeader,
+/// Rows that a job has in its hands.
+pub(super) struct Hand {
+    pub rows: RowSet,
+    /// The bucket of each row, by its position in [`Draft::buckets`].
+    pub homes: Vec<u32>,
+}
+
+impl Hand {
+    /// The rows of each bucket.
+    pub fn members(&self) -> BTreeMap<usize, Vec<u32>> {
+        let mut members: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for (row, &home) in (0..).zip(&self.homes) {
+            members.entry(home as usize).or_default().push(row);
+        }
+        members
+    }
+
+    /// With more rows behind those it has.
+    pub fn with(mut self, rows: RowSet, homes: impl IntoIterator<Item = u32>) -> Result<Self> {
+        self.homes.extend(homes);
+        Ok(Self { rows: RowSet::concat(vec![self.rows, rows])?, homes: self.homes })
+    }
 }
 
 impl Draft {
-    /// The state of `snapshot`, unchanged so far.
-    pub fn new(shared: Arc<Shared>, snapshot: &Snapshot, next_bucket: u32, class: Class) -> Self {
+    /// The state of `snapshot`, unchanged so far; `manifest` will follow it.
+    pub fn new(shared: Arc<Shared>, snapshot: &Snapshot, manifest: &drift_manifest::Manifest, class: Class) -> Self {
         let place = |r: &crate::snapshot::RunRef| (r.place, r.run);
         let buckets = snapshot.level1.buckets.iter().map(|b| DraftBucket {
             id: b.id,
             generation: b.generation,
             header: b.header.as_ref().clone(),
             runs: b.runs.iter().map(place).collect(),
+            past: b.past.clone(),
+            observed: b.observed.clone(),
         });
         Self {
             shared,
@@ -68,10 +91,10 @@ impl Draft {
             schema: snapshot.schema.as_ref().clone(),
             segments: snapshot.segments.clone(),
             buckets: buckets.collect(),
-            next_bucket,
+            next_bucket: manifest.next_bucket,
             moved: Vec::new(),
-            bytes_read: 0,
-            bytes_written: 0,
+            manifest: manifest.stamp.id + 1,
+            log: JobLog::default(),
         }
     }
 
@@ -81,55 +104,38 @@ impl Draft {
         if rows.len() == 0 {
             return Ok(());
         }
-        let (mut rows, homes) = self.route(rows).await?;
-        let mut members: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-        for (row, &bucket) in homes.iter().enumerate() {
-            members.entry(bucket as usize).or_default().push(row as u32);
+        self.settle_deaths().await?;
+        let is_first = self.buckets.is_empty();
+        let mut hand = self.route(rows).await?;
+        if is_first {
+            // They have just been clustered.
+            return self.write(hand).await;
         }
         let mut crowded = TakenRuns::new();
-        for (&bucket, members) in &members {
+        for (bucket, members) in hand.members() {
             if self.is_crowded(bucket, members.len()) {
                 crowded.insert(bucket, self.buckets[bucket].runs.clone());
             }
         }
         if let Some((stored, homes)) = self.take(&crowded).await? {
-            let first = rows.len();
-            for (row, bucket) in homes.into_iter().enumerate() {
-                members.get_mut(&bucket).expect("it is one of them").push((first + row) as u32);
-            }
-            rows = RowSet::concat(vec![rows, stored])?;
+            hand = hand.with(stored, homes)?;
         }
-        let plan = self.plan(&rows, members, &crowded);
-        self.write(rows, plan).await
+        let hand = self.arrange(hand).await?;
+        self.write(hand).await
     }
 
     /// Writes the live rows of these runs as one new segment. A bucket all of whose runs are taken is
-    /// made anew, and split if it has outgrown its size; of the others the rows only move.
+    /// made anew; of the others the rows only move.
     pub async fn rewrite(&mut self, taken: &TakenRuns) -> Result<()> {
         // Rows that leave here no longer tell whether they died before or after the last commit.
         self.settle_deaths().await?;
-        let is_whole = |(bucket, runs): &(&usize, &Vec<_>)| runs.len() == self.buckets[**bucket].runs.len();
-        let whole: Vec<usize> = taken.iter().filter(is_whole).map(|(bucket, _)| *bucket).collect();
         let Some((rows, homes)) = self.take(taken).await? else { return Ok(()) };
-        let mut members: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-        for (row, bucket) in homes.into_iter().enumerate() {
-            members.entry(bucket).or_default().push(row as u32);
-        }
-        let mut plan = Vec::new();
-        for (bucket, members) in members {
-            if whole.contains(&bucket) {
-                self.renew(rows.index_rows(), bucket, members, &mut plan);
-            } else {
-                let header = header_of(rows.index_rows(), &members);
-                plan.push(PlannedRun { bucket, rows: members, header });
-            }
-        }
-        self.write(rows, plan).await
+        let hand = self.arrange(Hand { rows, homes }).await?;
+        self.write(hand).await
     }
 
     /// The bucket of each row; the first rows of all cluster themselves.
-    async fn route(&mut self, rows: RowSet) -> Result<(RowSet, Vec<u32>)> {
-        let (dim, metric) = (rows.index_rows().dim(), self.schema.metric);
+    async fn route(&mut self, rows: RowSet) -> Result<Hand> {
         if self.buckets.is_empty() {
             let seed = self.shared.settings.seed;
             let work = move || {
@@ -138,21 +144,20 @@ impl Draft {
             };
             let (rows, found) = self.run(work).await?;
             for centroid in found.centroids.vectors().iter() {
-                let empty = BucketHeader { centroid: centroid.to_vec(), ..BucketHeader::from_rows(dim, []) };
-                self.add_bucket(empty);
+                self.add_bucket(centroid.to_vec(), BucketPast::default(), 0.0);
             }
-            return Ok((rows, found.assignment));
+            return Ok(Hand { rows, homes: found.assignment });
         }
-        let router = Router::new(dim, self.buckets.iter().map(|b| &b.header), metric);
+        let router = Router::new(rows.index_rows().dim(), self.buckets.iter().map(|b| &b.header), self.schema.metric);
         let work = move || {
             let homes = router.assign(rows.index_rows());
-            (rows, homes)
+            Hand { rows, homes }
         };
         self.run(work).await
     }
 
     /// Runs work on the pool of the job's class, and counts the time it takes.
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let shared = self.shared.clone();
         let timed = move || {
             let start = Instant::now();
@@ -163,134 +168,116 @@ impl Draft {
         self.shared.compute.run(self.class, timed).await
     }
 
-    fn add_bucket(&mut self, header: BucketHeader) -> usize {
+    pub fn add_bucket(&mut self, centroid: Vec<f32>, past: BucketPast, temperature: f32) -> usize {
         let id = BucketId(self.next_bucket);
         self.next_bucket += 1;
-        self.buckets.push(DraftBucket { id, generation: 0, header, runs: Vec::new() });
+        let (header, observed) = (BucketHeader::empty(centroid), Arc::new(Observed::new(temperature)));
+        self.buckets.push(DraftBucket { id, generation: 0, header, runs: Vec::new(), past, observed });
         self.buckets.len() - 1
     }
 
-    fn live_in(&self, (place, run): (PlaceId, u32)) -> u32 {
-        let view = self.view(place);
-        let entry = &view.reader.runs()[run as usize];
-        entry.rows - view.dead.count_in(entry.first_row, entry.rows)
+    pub fn live_in(&self, (place, run): (PlaceId, u32)) -> u32 {
+        self.view(place).live_in(run)
     }
 
-    fn view(&self, place: PlaceId) -> &SegmentView {
+    pub fn view(&self, place: PlaceId) -> &SegmentView {
         self.segments.iter().find(|s| s.place == place).expect("buckets name live segments")
     }
 
-    /// Whether a bucket must be rewritten when `added` rows come: it lies in too many runs, or has
-    /// outgrown its size. Rows that could not be told apart the last time are left together until
-    /// a quarter more have come.
-    fn is_crowded(&self, bucket: usize, added: usize) -> bool {
-        let runs = &self.buckets[bucket].runs;
-        if !self.shared.settings.maintenance {
-            return false;
-        }
-        if !runs.iter().all(|&(place, _)| self.view(place).reader.can_rewrite()) {
-            return false; // it would lose what this program does not understand
-        }
-        let stored: usize = runs.iter().map(|&run| self.live_in(run) as usize).sum();
-        let settled = runs.first().map_or(0, |&run| self.live_in(run) as usize);
-        let grown = settled <= 2 * BUCKET_ROWS || 4 * (stored + added) > 5 * settled;
-        runs.len() >= RUNS_MAX || (drift_ivf::should_split(stored + added) && grown)
+    pub fn view_mut(&mut self, place: PlaceId) -> &mut SegmentView {
+        self.segments.iter_mut().find(|s| s.place == place).expect("buckets name live segments")
     }
 
-    /// Takes the live rows of these runs out of their segments. Tells each row's bucket as well.
-    async fn take(&mut self, taken: &TakenRuns) -> Result<Option<(RowSet, Vec<usize>)>> {
-        let mut by_segment: BTreeMap<PlaceId, BTreeMap<u32, usize>> = BTreeMap::new();
+    /// Whether a bucket must be made anew when `added` rows come: it lies in too many runs, or has
+    /// outgrown its size.
+    fn is_crowded(&self, bucket: usize, added: usize) -> bool {
+        let DraftBucket { header, runs, past, .. } = &self.buckets[bucket];
+        if !self.shared.settings.maintenance || !self.can_rewrite(bucket) {
+            return false;
+        }
+        let rows = header.n_live as usize + added;
+        runs.len() >= RUNS_MAX || drift_ivf::should_split(rows, past.dense_rows as usize)
+    }
+
+    /// Whether its runs may be written anew: not if they hold what this program does not understand,
+    /// for it would be lost.
+    pub fn can_rewrite(&self, bucket: usize) -> bool {
+        self.buckets[bucket].runs.iter().all(|&(place, _)| self.view(place).reader.can_rewrite())
+    }
+
+    /// Takes the live rows of these runs out of their segments. Tells each row's bucket as well. A
+    /// bucket all of whose runs are taken is left without any, and its header without rows.
+    async fn take(&mut self, taken: &TakenRuns) -> Result<Option<(RowSet, Vec<u32>)>> {
+        let mut by_segment: BTreeMap<PlaceId, BTreeMap<u32, u32>> = BTreeMap::new();
         for (&bucket, runs) in taken {
-            self.buckets[bucket].runs.retain(|run| !runs.contains(run));
             for &(place, run) in runs {
-                by_segment.entry(place).or_default().insert(run, bucket);
+                by_segment.entry(place).or_default().insert(run, bucket as u32);
             }
         }
         let (mut sets, mut homes) = (Vec::new(), Vec::new());
         for (place, bucket_of_run) in by_segment {
-            let position = self.segments.iter().position(|s| s.place == place).expect("buckets name live segments");
-            let view = &mut self.segments[position];
-            let runs: Vec<u32> = bucket_of_run.keys().copied().collect();
-            let rows = RowSet::from_runs(&self.schema, view, &runs).await?;
-            for from in rows.from.iter().flatten() {
-                homes.push(bucket_of_run[&view.run_of(from.ordinal)]);
-                view.dead.insert(from.ordinal);
-            }
-            if rows.len() > 0 {
-                sets.push(rows);
+            let view = self.view(place);
+            let ordinals: Vec<u32> = bucket_of_run.keys().flat_map(|&run| view.live_ordinals(run)).collect();
+            homes.extend(ordinals.iter().map(|&ordinal| bucket_of_run[&view.run_of(ordinal)]));
+            sets.extend(self.take_rows(place, &ordinals).await?);
+        }
+        for (&bucket, runs) in taken {
+            let stored: u32 = runs.iter().map(|&(place, run)| self.view(place).reader.runs()[run as usize].rows).sum();
+            let bucket = &mut self.buckets[bucket];
+            bucket.runs.retain(|run| !runs.contains(run));
+            if bucket.runs.is_empty() {
+                self.log.made_anew(bucket, stored, runs.len());
+                bucket.header = BucketHeader::empty(bucket.header.centroid.clone());
             }
         }
         if sets.is_empty() {
             return Ok(None);
         }
         let rows = RowSet::concat(sets)?;
-        self.bytes_read += rows.len() as u64 * self.row_bytes();
+        for (row, &home) in rows.index_rows().iter().zip(&homes) {
+            let bucket = &mut self.buckets[home as usize];
+            if !bucket.runs.is_empty() {
+                bucket.header.remove(row);
+            }
+        }
         Ok(Some((rows, homes)))
     }
 
-    /// Bytes of a row's vector.
-    fn row_bytes(&self) -> u64 {
-        self.schema.dim.map_or(0, |dim| 4 * dim as u64)
-    }
-
-    /// Decides the new segment's runs.
-    fn plan(&mut self, rows: &RowSet, members: BTreeMap<usize, Vec<u32>>, crowded: &TakenRuns) -> Vec<PlannedRun> {
-        let all = rows.index_rows();
-        let mut plan = Vec::new();
-        for (bucket, members) in members {
-            if crowded.contains_key(&bucket) {
-                self.renew(all, bucket, members, &mut plan);
-            } else {
-                let header = header_of(all, &members);
-                let known = &mut self.buckets[bucket].header;
-                if known.n_live == 0 && known.n_dead == 0 {
-                    *known = header.clone();
-                } else {
-                    known.merge(&header);
-                }
-                plan.push(PlannedRun { bucket, rows: members, header });
-            }
+    /// Takes live rows out of a segment.
+    pub async fn take_rows(&mut self, place: PlaceId, ordinals: &[u32]) -> Result<Option<RowSet>> {
+        if ordinals.is_empty() {
+            return Ok(None);
         }
-        plan
-    }
-
-    /// A bucket written anew: in one piece, or split if it has outgrown its size.
-    fn renew(&mut self, all: Vectors<'_>, bucket: usize, members: Vec<u32>, plan: &mut Vec<PlannedRun>) {
-        let parts = if drift_ivf::should_split(members.len()) {
-            split(all, &members, self.shared.settings.seed)
-        } else {
-            vec![members]
-        };
-        for (i, rows) in parts.into_iter().enumerate() {
-            let header = header_of(all, &rows);
-            let target = if i == 0 {
-                self.buckets[bucket].header = header.clone();
-                self.buckets[bucket].generation += 1;
-                bucket
-            } else {
-                self.add_bucket(header.clone())
-            };
-            plan.push(PlannedRun { bucket: target, rows, header });
+        let rows = RowSet::from_segment(&self.schema, self.view(place), ordinals).await?;
+        self.log.bytes_read += rows.len() as u64 * 4 * self.schema.dim.unwrap_or_default() as u64;
+        let view = self.view_mut(place);
+        for &ordinal in ordinals {
+            view.dead.insert(ordinal);
+            // Whoever takes a row sees to the header of its bucket.
+            view.counted.insert(ordinal);
         }
+        Ok(Some(rows))
     }
 
-    /// Writes and publishes the segment of a plan.
-    async fn write(&mut self, rows: RowSet, plan: Vec<PlannedRun>) -> Result<()> {
+    /// Writes and publishes the rows in hand as one segment: a run for each of their buckets.
+    async fn write(&mut self, hand: Hand) -> Result<()> {
         let id = SegmentId(Ulid::new());
         let place = self.shared.next_place();
-        let order: Vec<u32> = plan.iter().flat_map(|run| run.rows.iter().copied()).collect();
-        let mut first = 0;
-        let mut runs = Vec::with_capacity(plan.len());
-        for (number, planned) in plan.into_iter().enumerate() {
-            let bucket = &mut self.buckets[planned.bucket];
+        let members = hand.members();
+        let mut order = Vec::with_capacity(hand.rows.len());
+        let mut runs = Vec::with_capacity(members.len());
+        for (number, (bucket, members)) in members.into_iter().enumerate() {
+            let header = header_of(hand.rows.index_rows(), &members);
+            let bucket = &mut self.buckets[bucket];
+            bucket.receive(&header);
             bucket.runs.push((place, number as u32));
-            let range = first..first + planned.rows.len();
-            first = range.end;
-            runs.push(run_input(bucket.id, bucket.generation, range, planned.header));
+            let first = order.len();
+            order.extend(members);
+            runs.push(run_input(bucket.id, bucket.generation, first..order.len(), header));
         }
         let (collection, meta, compression) = (self.shared.id, segment_meta(&self.schema), self.schema.compression);
         let work = move || {
-            let RowSet { vectors, unit, ids, seqs, from, payload, .. } = rows.reorder(&order)?;
+            let RowSet { vectors, unit, ids, seqs, from, payload, .. } = hand.rows.reorder(&order)?;
             let inv_norms = unit.map(|(_, inv)| inv);
             let input =
                 SegmentInput { id, collection, meta, runs, vectors, inv_norms, ids, seqs, compression, payload };
@@ -300,7 +287,7 @@ impl Draft {
             Ok::<_, crate::Error>((encoded, MovedRows { place, ids: input.ids, seqs: input.seqs, from }))
         };
         let (encoded, moved) = self.run(work).await??;
-        self.bytes_written += encoded.bytes.len() as u64;
+        self.log.bytes_written += encoded.bytes.len() as u64;
         let path = drift_manifest::paths::segment_path(self.shared.id, id);
         self.shared.store.publish(&path, encoded.bytes).await?;
         let reader =
@@ -316,55 +303,18 @@ impl Draft {
         self.moved.push(moved);
         Ok(())
     }
-
-    /// Takes the rows that have died since the last commit out of their buckets' headers.
-    pub async fn settle_deaths(&mut self) -> Result<()> {
-        for bucket in &mut self.buckets {
-            for &(place, run) in &bucket.runs {
-                let view = self.segments.iter().find(|s| s.place == place).expect("buckets name live segments");
-                let entry = &view.reader.runs()[run as usize];
-                let fresh = |&o: &u32| view.dead.contains(o) && !view.counted.contains(o);
-                let died: Vec<u32> = entry.ordinals().filter(fresh).collect();
-                if died.is_empty() {
-                    continue;
-                }
-                let exact = view.reader.exact(run).await?;
-                for row in died.iter().map(|o| (o - entry.first_row) as usize) {
-                    let mut vector = exact.row(row).to_vec();
-                    drift_kernels::scale(&mut vector, exact.inv_norm(row));
-                    bucket.header.remove(&vector);
-                }
-            }
-        }
-        for view in &mut self.segments {
-            view.counted = view.dead.clone();
-        }
-        Ok(())
-    }
-
-    /// Lets go of what holds no live row any more: runs, then buckets, then segments.
-    pub fn prune(&mut self) {
-        let mut buckets = std::mem::take(&mut self.buckets);
-        for bucket in &mut buckets {
-            bucket.runs.retain(|&run| self.live_in(run) > 0);
-        }
-        buckets.retain(|bucket| !bucket.runs.is_empty());
-        self.buckets = buckets;
-        self.segments.retain(|view| view.live_rows() > 0);
-        self.moved.retain(|moved| self.segments.iter().any(|view| view.place == moved.place));
-    }
 }
 
-/// Splits members into buckets of about the right size; one part if they cannot be told apart.
-fn split(all: Vectors<'_>, members: &[u32], seed: u64) -> Vec<Vec<u32>> {
-    let rows: Vec<f32> = members.iter().flat_map(|&m| all.row(m as usize)).copied().collect();
-    let found = cluster(Vectors::new(&rows, all.dim()), BUCKET_ROWS, seed);
-    let mut parts = vec![Vec::new(); found.centroids.len()];
-    for (&member, &part) in members.iter().zip(&found.assignment) {
-        parts[part as usize].push(member);
+impl DraftBucket {
+    /// Takes note of rows that are written to it. What holds only them is centred on them.
+    fn receive(&mut self, rows: &BucketHeader) {
+        if self.runs.is_empty() {
+            self.header = rows.clone();
+        } else {
+            self.header.merge(rows);
+        }
+        self.past.rows_changed += rows.n_live;
     }
-    parts.retain(|part| !part.is_empty());
-    parts
 }
 
 fn header_of(all: Vectors<'_>, members: &[u32]) -> BucketHeader {

@@ -4,6 +4,7 @@ use super::{
     row_set::RowSet,
 };
 use crate::{Collection, Result, compute::Class, snapshot::Snapshot};
+use drift_manifest::Action;
 use drift_types::SeqNo;
 
 /// Moves all frozen tables into a segment, and makes the deletes so far durable without the log.
@@ -18,11 +19,17 @@ pub(crate) async fn flush(collection: &Collection, class: Class) -> Result<()> {
     let (schema, tables) = (snapshot.schema.clone(), snapshot.frozen().to_vec());
     let flushed_tables = tables.iter().map(|t| t.place).collect();
     let rows = shared.compute.run(class, move || RowSet::from_tables(&schema, &tables)).await??;
-    let mut draft = Draft::new(shared.clone(), &snapshot, manifest.next_bucket, class);
+    let mut draft = Draft::new(shared.clone(), &snapshot, &manifest, class);
     if let Some(rows) = rows {
         draft.absorb(rows).await?;
     }
-    commit(collection, &mut manifest, draft, Ending { applied, flushed_tables, bulk: 0 }).await
+    commit(
+        collection,
+        &mut manifest,
+        draft,
+        Ending { action: Some(Action::Flush), cause: "rows in memory", applied, flushed_tables, bulk: 0 },
+    )
+    .await
 }
 
 /// The last record whose effect is in segments and tombstones once the frozen tables are: all up to

@@ -5,7 +5,7 @@ use std::{
 
 use tokio::{sync::Notify, task::JoinHandle};
 
-use super::{Budget, compact, flush};
+use super::{Budget, compact, flush, look::look};
 use crate::{
     Collection, Durability, Result, Settings,
     compute::Class,
@@ -93,7 +93,11 @@ async fn flush_due(collection: &Collection) -> Result<()> {
 /// that have come due meanwhile.
 async fn compact_due(collection: &Collection, budget: &Budget, wake: &Notify) -> Result<()> {
     let (is_open, quiet) = budget.look(Instant::now());
-    if is_open && collection.shared.settings.maintenance && compact(collection, Class::Background, quiet).await? {
+    if !is_open || !collection.shared.settings.maintenance {
+        return Ok(());
+    }
+    look(collection).await?;
+    if compact(collection, Class::Background, quiet).await? {
         wake.notify_one();
     }
     Ok(())

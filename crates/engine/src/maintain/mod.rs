@@ -2,15 +2,20 @@
 //! size are split, dead and scattered rows are written anew within a budget, the log is let go, and
 //! files nobody needs any more are removed.
 
+mod arrange;
 mod budget;
 mod bulk;
 mod commit;
 mod compact;
+mod deaths;
 mod draft;
 mod flush;
 mod garbage;
 mod janitor;
+mod log;
+mod look;
 mod row_set;
+mod steal;
 
 pub(crate) use budget::Budget;
 pub(crate) use bulk::bulk_load;

@@ -78,23 +78,20 @@ impl RowSet {
         Self::new(schema, &concat_batches(&schema.arrow, &batches)?, ids, seqs, from).map(Some)
     }
 
-    /// The live rows of these runs of one segment, in this order.
-    pub async fn from_runs(schema: &CollectionSchema, view: &SegmentView, runs: &[u32]) -> Result<Self> {
-        let (mut live, mut rows) = (Vec::new(), Vec::new());
-        for &run in runs {
-            let entry = &view.reader.runs()[run as usize];
-            let exact = view.reader.exact(run).await?;
-            for ordinal in entry.ordinals().filter(|&o| !view.dead.contains(o)) {
-                rows.extend_from_slice(exact.row((ordinal - entry.first_row) as usize));
-                live.push(ordinal);
-            }
+    /// These rows of one segment, by ascending ordinals.
+    pub async fn from_segment(schema: &CollectionSchema, view: &SegmentView, ordinals: &[u32]) -> Result<Self> {
+        let mut rows = Vec::new();
+        for of_run in ordinals.chunk_by(|&a, &b| view.run_of(a) == view.run_of(b)) {
+            let run = view.run_of(of_run[0]);
+            let (exact, first) = (view.reader.exact(run).await?, view.reader.runs()[run as usize].first_row);
+            of_run.iter().for_each(|ordinal| rows.extend_from_slice(exact.row((ordinal - first) as usize)));
         }
         let block = view.reader.ids().await?;
         // One read for all runs: a page of the payload holds rows of several.
-        let payload = view.reader.payload(&live, &payload_columns(schema)).await?;
-        let ids = live.iter().map(|&o| block.id(o)).collect();
-        let seqs = live.iter().map(|&o| block.seq(o)).collect();
-        let from = live.iter().map(|&ordinal| Some(RowAddress { place: view.place, ordinal })).collect();
+        let payload = view.reader.payload(ordinals, &payload_columns(schema)).await?;
+        let ids = ordinals.iter().map(|&o| block.id(o)).collect();
+        let seqs = ordinals.iter().map(|&o| block.seq(o)).collect();
+        let from = ordinals.iter().map(|&ordinal| Some(RowAddress { place: view.place, ordinal })).collect();
         Ok(Self::from_parts(schema, rows, ids, seqs, from, payload))
     }
 

@@ -1,9 +1,15 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use drift_ivf::BucketHeader;
 use drift_manifest::{BucketTable, Manifest};
 
-use crate::{Error, ErrorKind, Result, database::Parts, maintain::DraftBucket, snapshot::SegmentView};
+use crate::{
+    Error, ErrorKind, Result,
+    database::Parts,
+    maintain::DraftBucket,
+    observed::Observed,
+    snapshot::{BucketPast, SegmentView},
+};
 
 /// The buckets a manifest names, each checked against the segments it lies in.
 pub(super) async fn stored_buckets(
@@ -32,7 +38,14 @@ pub(super) async fn stored_buckets(
             mean_sq_radius: row.mean_sq_radius,
             max_norm_sq: row.max_norm_sq,
         };
-        buckets.push(DraftBucket { id: row.id, generation: row.generation, header, runs });
+        let past = BucketPast {
+            changed: row.changed,
+            manifest: row.changed_manifest,
+            rows_changed: row.rows_changed,
+            dense_rows: row.dense_rows,
+        };
+        let observed = Arc::new(Observed::new(row.temperature));
+        buckets.push(DraftBucket { id: row.id, generation: row.generation, header, runs, past, observed });
     }
     Ok(buckets)
 }

@@ -34,7 +34,9 @@ pub(super) async fn scan_buckets(
     let mut estimates = Vec::new();
     while let Some(ranked) = ranking.next() {
         let mut rows = 0;
-        for &run in &snapshot.level1.buckets[ranked.bucket as usize].runs {
+        let bucket = &snapshot.level1.buckets[ranked.bucket as usize];
+        bucket.observed.probe();
+        for &run in &bucket.runs {
             rows += scan_run(snapshot, run, sets, &mut scanner, &mut estimates, out).await?;
         }
         stats.buckets_probed += 1;

@@ -1,18 +1,24 @@
-//! Which rows to write anew, so that disk, open segments and scattered buckets stay bounded.
+//! Which rows to write anew, so that searches pay for no dead, scattered or misplaced rows, and disk and
+//! open segments stay bounded.
 
-use crate::BUCKET_ROWS;
+use crate::{BUCKET_ROWS, BucketLoad, Urgency};
 
 /// A bucket is scattered over more runs than this...
-const RUNS_MAX: usize = 4;
-/// ...or if a mean run of it has fewer rows than this.
+const RUNS_MAX: u32 = 4;
+/// ...or, while nothing is written, if a mean run of it has fewer rows than this.
 const RUN_ROWS_MIN: usize = BUCKET_ROWS / 2;
 /// So many segments may always live.
 const SEGMENTS_MIN: usize = 64;
-/// Dead rows a segment may hold while other work is waiting, and while none is.
+/// Dead rows a segment may hold.
 const DEAD_SHARE_MAX: f64 = 0.5;
-const DEAD_SHARE_MAX_QUIET: f64 = 0.05;
+/// Dead rows a segment or bucket may hold once nothing else is to be done.
+const DEAD_SHARE_MAX_QUIET: f64 = 0.1;
+/// Rows of a bucket that may lie nearer to another centroid.
+const MISPLACED_MAX: f32 = 0.1;
+/// Buckets around a misplaced one that are clustered anew with it.
+const NEIGHBOURS: usize = 25;
 
-/// A segment as compaction sees it.
+/// A segment as maintenance sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentLoad {
     /// Rows stored.
@@ -21,20 +27,32 @@ pub struct SegmentLoad {
     pub live: u64,
 }
 
-/// A bucket as compaction sees it.
+/// A bucket as maintenance sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BucketLoad<'a> {
+pub struct BucketState<'a> {
     /// What its neighbours are found by.
     pub centroid: &'a [f32],
-    /// Runs it lies in.
-    pub runs: usize,
-    /// Live rows in them.
-    pub live: u64,
+    /// What it costs its readers.
+    pub load: BucketLoad,
+    /// How urgent that is.
+    pub urgency: Urgency,
 }
 
-impl BucketLoad<'_> {
-    fn is_scattered(&self) -> bool {
-        self.runs > RUNS_MAX || (self.runs > 1 && self.live < (self.runs * RUN_ROWS_MIN) as u64)
+impl BucketState<'_> {
+    fn is_due(&self, quiet: bool) -> bool {
+        self.urgency.total() >= 1.0
+            || self.load.runs > RUNS_MAX
+            || self.load.misplaced > MISPLACED_MAX
+            || (quiet && self.is_untidy())
+    }
+
+    /// Whether there is anything to gain, however little.
+    fn is_untidy(&self) -> bool {
+        let BucketLoad { live, dead, runs, .. } = self.load;
+        let dead_share = f64::from(dead) / f64::from(live + dead).max(1.0);
+        dead_share > DEAD_SHARE_MAX_QUIET
+            || (runs > 1 && (live as usize) < runs as usize * RUN_ROWS_MIN)
+            || self.load.is_small()
     }
 }
 
@@ -52,7 +70,7 @@ pub struct JobSize {
 pub enum Compaction {
     /// The live rows of these segments, by position: most of one is dead, or there are too many.
     Segments(Vec<usize>),
-    /// These buckets, by position: neighbours that lie in too many runs.
+    /// These buckets, by position: the most urgent one first, and its neighbours.
     Buckets(Vec<usize>),
 }
 
@@ -63,14 +81,14 @@ pub enum Compaction {
 /// without a dead row.
 pub fn next_compaction(
     segments: &[SegmentLoad],
-    buckets: &[BucketLoad<'_>],
+    buckets: &[BucketState<'_>],
     size: JobSize,
     quiet: bool,
 ) -> Option<Compaction> {
     let dead_share_max = if quiet { DEAD_SHARE_MAX_QUIET } else { DEAD_SHARE_MAX };
     mostly_dead(segments, dead_share_max)
         .or_else(|| too_many(segments, size))
-        .or_else(|| scattered(buckets, size, quiet))
+        .or_else(|| most_urgent(buckets, size, quiet))
 }
 
 fn mostly_dead(segments: &[SegmentLoad], share_max: f64) -> Option<Compaction> {
@@ -97,23 +115,36 @@ fn too_many(segments: &[SegmentLoad], size: JobSize) -> Option<Compaction> {
     (smallest.len() > 1).then_some(Compaction::Segments(smallest))
 }
 
-/// The most scattered bucket and the scattered buckets nearest to it.
-fn scattered(buckets: &[BucketLoad<'_>], size: JobSize, quiet: bool) -> Option<Compaction> {
-    let mut due: Vec<usize> = (0..buckets.len()).filter(|&i| buckets[i].is_scattered()).collect();
-    let rows: u64 = due.iter().map(|&i| buckets[i].live).sum();
+/// The most urgent bucket, and of those near it all that are due as well; around misplaced rows all
+/// buckets, for rows go to and fro between them.
+fn most_urgent(buckets: &[BucketState<'_>], size: JobSize, quiet: bool) -> Option<Compaction> {
+    let mut group: Vec<usize> = (0..buckets.len()).filter(|&i| buckets[i].is_due(quiet)).collect();
+    let urgency = |i: usize| (buckets[i].urgency.total(), buckets[i].load.runs);
+    let first = *group.iter().max_by(|&&a, &&b| {
+        let ((a, a_runs), (b, b_runs)) = (urgency(a), urgency(b));
+        a.total_cmp(&b).then(a_runs.cmp(&b_runs))
+    })?;
+    let distance = |&i: &usize| drift_kernels::l2_sq(buckets[first].centroid, buckets[i].centroid).to_bits();
+    if buckets[first].load.misplaced > MISPLACED_MAX {
+        let mut near: Vec<usize> = (0..buckets.len()).collect();
+        near.sort_by_cached_key(distance);
+        group.extend(near.into_iter().take(NEIGHBOURS + 1));
+        group.sort_unstable();
+        group.dedup();
+    }
+    let rows: u64 = group.iter().map(|&i| u64::from(buckets[i].load.live)).sum();
     if rows < size.rows_min && !quiet {
         return None;
     }
-    let first = buckets[*due.iter().max_by_key(|&&i| buckets[i].runs)?].centroid;
-    due.sort_by_cached_key(|&i| drift_kernels::l2_sq(first, buckets[i].centroid).to_bits());
+    group.sort_by_cached_key(|i| (*i != first, distance(i)));
     let mut rows = 0;
-    let fitting = due.iter().take_while(|&&i| {
-        rows += buckets[i].live;
+    let fitting = group.iter().take_while(|&&i| {
+        rows += u64::from(buckets[i].load.live);
         rows <= size.rows_max
     });
     let count = fitting.count().max(1);
-    due.truncate(count);
-    Some(Compaction::Buckets(due))
+    group.truncate(count);
+    Some(Compaction::Buckets(group))
 }
 
 #[cfg(test)]
@@ -126,8 +157,12 @@ mod tests {
         loads.iter().map(|&(rows, live)| SegmentLoad { rows, live }).collect()
     }
 
-    fn bucket(centroid: &[f32], runs: usize, live: u64) -> BucketLoad<'_> {
-        BucketLoad { centroid, runs, live }
+    fn bucket(centroid: &[f32], runs: u32, live: u32) -> BucketState<'_> {
+        state(centroid, BucketLoad { live, runs, ..Default::default() })
+    }
+
+    fn state(centroid: &[f32], load: BucketLoad) -> BucketState<'_> {
+        BucketState { centroid, load, urgency: Urgency::of(&load, 8) }
     }
 
     #[test]
@@ -159,12 +194,11 @@ mod tests {
     #[test]
     fn scattered_buckets_go_with_their_neighbours() {
         let centroids: Vec<[f32; 1]> = (0..200).map(|i| [i as f32]).collect();
-        let mut buckets: Vec<BucketLoad> = centroids.iter().map(|c| bucket(c, 3, 150)).collect();
-        buckets[100].runs = 5;
-        buckets[101].live = 1_000; // large runs are in order
-        let Some(Compaction::Buckets(group)) =
-            next_compaction(&[], &buckets, JobSize { rows_max: 1_500, ..SIZE }, false)
-        else {
+        let mut buckets: Vec<BucketState> = centroids.iter().map(|c| bucket(c, 5, 150)).collect();
+        buckets[100].load.runs = 6;
+        buckets[101].load.runs = 1; // in order
+        let size = JobSize { rows_max: 1_500, ..SIZE };
+        let Some(Compaction::Buckets(group)) = next_compaction(&[], &buckets, size, false) else {
             panic!("many are scattered");
         };
         assert_eq!(group[0], 100);
@@ -174,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_small_group_waits_for_quiet() {
-        let buckets = [bucket(&[0.0], 5, 600), bucket(&[1.0], 1, 10), bucket(&[2.0], 2, 127), bucket(&[3.0], 2, 128)];
+        let buckets = [bucket(&[0.0], 5, 600), bucket(&[1.0], 1, 40), bucket(&[2.0], 2, 127), bucket(&[3.0], 2, 128)];
         assert_eq!(next_compaction(&[], &buckets, SIZE, false), None);
         assert_eq!(next_compaction(&[], &buckets, SIZE, true), Some(Compaction::Buckets(vec![0, 2])));
         assert_eq!(next_compaction(&[], &buckets[3..], SIZE, true), None);
@@ -185,5 +219,38 @@ mod tests {
     fn a_bucket_larger_than_a_job_still_goes() {
         let buckets = [bucket(&[0.0], 6, 60_000), bucket(&[1.0], 5, 10)];
         assert_eq!(next_compaction(&[], &buckets, SIZE, false), Some(Compaction::Buckets(vec![0])));
+    }
+
+    #[test]
+    fn a_hot_zombie_goes_before_a_cold_one() {
+        let load = BucketLoad { live: 5_000, dead: 4_000, runs: 1, ..Default::default() };
+        let hot = BucketLoad { temperature: 10.0, ..load };
+        let buckets = [state(&[0.0], load), state(&[1e6], hot), state(&[2.0], load)];
+        let Some(Compaction::Buckets(group)) = next_compaction(&[], &buckets, SIZE, false) else {
+            panic!("all are due");
+        };
+        assert_eq!(group[0], 1);
+    }
+
+    /// What cannot be done now (a small bucket that still cools down is not small to us) is passed over.
+    #[test]
+    fn what_is_refused_starves_nothing() {
+        let refused = BucketLoad { live: 3, may_join: false, temperature: 1e6, runs: 1, ..Default::default() };
+        let dead = BucketLoad { live: 60, dead: 60, runs: 1, ..Default::default() };
+        let buckets = [state(&[0.0], refused), state(&[1.0], dead)];
+        assert_eq!(next_compaction(&[], &buckets, SIZE, true), Some(Compaction::Buckets(vec![1])));
+    }
+
+    #[test]
+    fn misplaced_rows_bring_their_neighbours() {
+        let centroids: Vec<[f32; 1]> = (0..100).map(|i| [i as f32]).collect();
+        let clean = BucketLoad { live: 300, runs: 1, ..Default::default() };
+        let mut buckets: Vec<BucketState> = centroids.iter().map(|c| state(c, clean)).collect();
+        buckets[50] = state(&centroids[50], BucketLoad { misplaced: 0.2, ..clean });
+        let Some(Compaction::Buckets(group)) = next_compaction(&[], &buckets, SIZE, false) else {
+            panic!("one is due");
+        };
+        assert_eq!((group[0], group.len()), (50, 26));
+        assert!(group.iter().all(|&i| (37..=63).contains(&i)), "{group:?}");
     }
 }
