@@ -40,7 +40,7 @@ def read(paths):
 
 
 def plot(workload, variants, out):
-    names = [v for v in FIRST if v in variants] + sorted(v for v in variants if v not in FIRST and v != "rested")
+    names = [v for v in FIRST if v in variants] + sorted(v for v in variants if v not in FIRST and v not in ("rested", "drift+L0"))
     colour = {name: f"C{i}" for i, name in enumerate(names)}
     figure, axes = plt.subplots(2, 3, figsize=(16, 8))
     for axis, (title, lines, logarithmic) in zip(axes.flat, PANELS):

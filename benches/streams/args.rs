@@ -78,12 +78,10 @@ pub struct Run {
     /// Costs at equal recall are measured after every so many steps, and after the last; 0: never.
     #[arg(long, default_value_t = 3, global = true)]
     pub sweep_every: usize,
-    /// Rows that L0 holds before it is flushed.
-    #[arg(long, global = true)]
-    memtable_rows: Option<usize>,
-    /// Flushes L0 before each measurement, so that only L1 is searched.
-    #[arg(long, global = true)]
-    pub flush: bool,
+    /// Rows that L0 holds before it is flushed: an eighth of what it holds by default, for the streams
+    /// are small.
+    #[arg(long, default_value_t = 4_096, global = true)]
+    memtable_rows: usize,
     /// Controls to go without.
     #[arg(long, value_delimiter = ',', global = true)]
     pub without: Vec<Control>,
@@ -152,9 +150,7 @@ impl Args {
 
     /// Settings of the engine, with or without maintenance.
     pub fn settings(&self, maintenance: bool) -> Settings {
-        let default = Settings::default();
-        let memtable_rows_max = self.run.memtable_rows.unwrap_or(default.memtable_rows_max);
-        Settings { maintenance, memtable_rows_max, ..default }
+        Settings { maintenance, memtable_rows_max: self.run.memtable_rows, ..Settings::default() }
     }
 }
 

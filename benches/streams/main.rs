@@ -15,13 +15,15 @@
 //!
 //! **A step.** Rows come in batches of 1,000, each durable and searchable when its insert returns, spread
 //! evenly over `--stream-s` seconds in all, while one client asks a query every few milliseconds: the
-//! latencies "busy". Then one client asks the step's queries, one after the other, k = 10, the key
-//! returned. The janitor does what it does.
+//! latencies "busy". Then L0 is flushed, and one client asks the step's queries, one after the other,
+//! k = 10, the key returned. The janitor does what it does. L0 holds fewer rows than by default, for the
+//! streams are small.
 //!
-//! **Variants.** `drift`: as configured by default. `off`: without maintenance. `fresh`: the rows that are
-//! live after the step, loaded at once into a new collection. Each runs through the whole stream alone, so
-//! that no rest between the steps gives maintenance time it would not have. `rested`: `drift` after the
-//! last step once maintenance has nothing left to do.
+//! **Variants.** `drift`: with maintenance, as it is by default. `drift+L0`: the same right before the
+//! flush. `rested`: the same after the last step, once maintenance has nothing left to do. `off`: without
+//! maintenance. `fresh`: the rows that are live after the step, loaded at once into a new collection. Each
+//! runs through the whole stream alone, so that no rest between the steps gives maintenance time it would
+//! not have.
 //!
 //! **Figures.** Recall against exact answers; rows at the distance of the true k-th count alike. Latencies
 //! suffer from whatever else the machine does; rows scanned and recalls do not. Cost at equal recall is

@@ -58,7 +58,7 @@ pub struct Report<'a> {
 impl<'a> Report<'a> {
     pub fn new(args: &'a Args, stream: &'a Stream) -> Self {
         println!("{}: {} rows x {} in {} steps", args.name(), stream.rows.len(), stream.rows.dim, stream.steps.len());
-        println!("{:>12} {:>7} {}", "step", "", COLUMNS.map(|(head, ..)| format!("{head:>7}")).join(" "));
+        println!("{:>12} {:>8} {}", "step", "", COLUMNS.map(|(head, ..)| format!("{head:>7}")).join(" "));
         Self { args, stream, all: Vec::new() }
     }
 
@@ -68,7 +68,7 @@ impl<'a> Report<'a> {
             value if value.is_nan() => format!("{:>7}", ""),
             value => format!("{value:>7.digits$}"),
         };
-        println!("{:>12} {variant:>7} {}", self.stream.steps[step].name, COLUMNS.map(cell).join(" "));
+        println!("{:>12} {variant:>8} {}", self.stream.steps[step].name, COLUMNS.map(cell).join(" "));
         self.all.push((variant, step, measured));
     }
 

@@ -76,9 +76,10 @@ pub async fn driven(
         let driven = drive(collection, stream, step, pace).await?;
         let is_cleaned = is_tended && stream.steps[step].only_deletes();
         let cleaning = is_cleaned.then(|| tokio::spawn(cleaned(collection.clone())));
-        if args.run.flush {
-            collection.flush().await?;
+        if is_tended {
+            report.step("drift+L0", step, home.measure(stream, step, truth).await?);
         }
+        collection.flush().await?;
         let mut measured = home.measure(stream, step, truth).await?;
         let figures = &mut measured.figures;
         let mut wall_s = driven.wall.as_secs_f64();
