@@ -141,6 +141,7 @@ class Stream:
         self.queries = np.load(directory / "queries.npy", mmap_mode="r")
         description = json.loads((directory / "stream.json").read_text())
         self.workload, self.steps = description["workload"], description["steps"]
+        self.live = np.zeros(len(self.rows), bool)
 
     def vectors(self, ids):
         return np.ascontiguousarray(self.rows[ids], dtype=np.float32)
@@ -154,6 +155,7 @@ class Stream:
             found, rows = peer.search(query, parameter)
             latencies.append((time.perf_counter() - start) * 1e6)
             found = np.unique(found[(found >= 0) & (found < len(self.rows))])
+            found = found[self.live[found]]
             distances = ((self.rows[found] - query) ** 2).sum(1)
             recalls.append((distances <= kth * (1 + 1e-5) + 1e-9).sum() / K)
             scanned.append(rows)
@@ -175,11 +177,13 @@ def run(peer, stream):
                 start = time.perf_counter()
                 (peer.build if number == 0 else peer.insert)(ids, vectors)
                 inserting, inserted = inserting + time.perf_counter() - start, inserted + len(ids)
+                stream.live[ids] = True
             if gone:
                 gone = np.array(gone, dtype=np.int64)
                 start = time.perf_counter()
                 peer.delete(gone)
                 deleting, deleted = deleting + time.perf_counter() - start, deleted + len(gone)
+                stream.live[gone] = False
         start = time.perf_counter()
         peer.maintain()
         maintained = time.perf_counter() - start
@@ -213,8 +217,8 @@ def main():
     parser.add_argument("--tag", default="", help="machine and commit, for the record")
     args = parser.parse_args()
     for directory in args.stream:
-        stream = Stream(directory)
         for name in args.peers.split(","):
+            stream = Stream(directory)
             home = tempfile.mkdtemp()
             try:
                 peer = PEERS[name](stream.rows.shape[1], len(stream.rows), home)

@@ -27,6 +27,7 @@ PANELS = [
     ("disk / raw vectors", [("disk_over_raw", "-")], False),
 ]
 FIRST = ["drift", "off", "fresh"]
+NOT_BY_STEP = {"drift+L0", "rested", "whole"}
 
 
 def read(paths):
@@ -40,7 +41,7 @@ def read(paths):
 
 
 def plot(workload, variants, out):
-    names = [v for v in FIRST if v in variants] + sorted(v for v in variants if v not in FIRST and v not in ("rested", "drift+L0"))
+    names = [v for v in FIRST if v in variants] + sorted(set(variants) - set(FIRST) - NOT_BY_STEP)
     colour = {name: f"C{i}" for i, name in enumerate(names)}
     figure, axes = plt.subplots(2, 3, figsize=(16, 8))
     for axis, (title, lines, logarithmic) in zip(axes.flat, PANELS):

@@ -57,3 +57,44 @@ pub fn recall(rows: Vectors<'_>, live: &[bool], query: &[f32], kth: f32, k: usiz
     let hits = found.iter().filter(|&&row| live[row] && l2_sq(query, rows.row(row)) <= kth).count();
     hits as f64 / k as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 0, 1, 2 .. 99 on a line, and 5 twice.
+    fn line() -> Vec<f32> {
+        (0..100).chain([5]).map(|x| x as f32).collect()
+    }
+
+    #[test]
+    fn only_live_rows_are_neighbours() {
+        let (rows, queries) = (line(), [50.2]);
+        let mut live = vec![true; rows.len()];
+        let kth = |live: &[bool]| kth_distances(Vectors::new(&rows, 1), live, Vectors::new(&queries, 1), 3)[0];
+        assert_eq!(kth(&live), l2_sq(&queries, &[49.0]));
+        live[50] = false;
+        live[51] = false;
+        assert_eq!(kth(&live), l2_sq(&queries, &[48.0]));
+        live[3..].fill(false);
+        assert_eq!(kth(&live), l2_sq(&queries, &[0.0]));
+        live[1] = false;
+        assert_eq!(kth(&live), f32::INFINITY);
+    }
+
+    #[test]
+    fn rows_as_near_as_the_kth_count_and_none_twice() {
+        let rows = line();
+        let mut live = vec![true; rows.len()];
+        let view = Vectors::new(&rows, 1);
+        let kth = kth_distances(view, &live, Vectors::new(&[5.0], 1), 3)[0];
+        assert_eq!(kth, 1.0);
+        let share = |live: &[bool], found: &[i64]| recall(view, live, &[5.0], kth, 3, found);
+        assert_eq!(share(&live, &[5, 100, 4]), 1.0);
+        assert_eq!(share(&live, &[100, 5, 6]), 1.0);
+        assert_eq!(share(&live, &[5, 5, 6]), 2.0 / 3.0);
+        assert_eq!(share(&live, &[5, 6, 7]), 2.0 / 3.0);
+        live[6] = false;
+        assert_eq!(share(&live, &[5, 100, 6]), 2.0 / 3.0);
+    }
+}

@@ -5,14 +5,17 @@ use drift_benches::{
     stream::Stream,
 };
 
+use drift_engine::Result;
+
 use crate::{
     args::Args,
-    variant::{Figures, Measured},
-    verdict,
+    equal_recall::compare_in_turn,
+    home::{Figures, Home, Measured},
+    verdict::{Verdict, verdicts},
 };
 
 /// Columns of the table: what heads them, the figure, digits behind the point.
-const COLUMNS: [(&str, &str, usize); 20] = [
+const COLUMNS: [(&str, &str, usize); 21] = [
     ("recall", "recall", 3),
     ("p5", "recall_p5", 1),
     ("pred", "recall_predicted", 3),
@@ -23,26 +26,27 @@ const COLUMNS: [(&str, &str, usize); 20] = [
     ("p99", "p99_us", 0),
     ("busy99", "busy_p99_us", 0),
     ("ins/s", "insert_rows_per_s", 0),
+    ("del/s", "delete_rows_per_s", 0),
     ("w.amp", "write_amplification", 2),
     ("cpu", "maintenance_cpu_share", 2),
     ("clean s", "cleaned_s", 1),
     ("RSS MB", "rss_mb", 0),
+    ("cached", "cached_mb", 0),
     ("disk", "disk_over_raw", 2),
     ("live", "live_rows", 0),
     ("dead", "dead_rows", 0),
     ("segs", "segments", 0),
     ("bkts", "buckets", 0),
-    ("at.95", "rows_at_95", 0),
 ];
 
 /// Ratios of a step: head, name, what of `drift`, by what of `fresh`, or of `drift` with fixed nprobe.
 const RATIOS: [(&str, &str, &str, &str); 8] = [
     ("fresh: rows", "rows_over_fresh", "rows_scanned", "rows_scanned"),
-    ("mean us", "us_over_fresh", "mean_us", "mean_us"),
+    ("p50", "p50_over_fresh", "p50_us", "p50_us"),
     ("rows at .95", "rows_over_fresh_at_95", "rows_at_95", "rows_at_95"),
-    ("us at .95", "us_over_fresh_at_95", "us_at_95", "us_at_95"),
+    ("p50 at .95", "p50_over_fresh_at_95", "p50_us_at_95", "p50_us_at_95"),
     ("rows at .99", "rows_over_fresh_at_99", "rows_at_99", "rows_at_99"),
-    ("us at .99", "us_over_fresh_at_99", "us_at_99", "us_at_99"),
+    ("p50 at .99", "p50_over_fresh_at_99", "p50_us_at_99", "p50_us_at_99"),
     ("nprobe: at .95", "rows_over_nprobe_at_95", "rows_at_95", "nprobe_rows_at_95"),
     ("at .99", "rows_over_nprobe_at_99", "rows_at_99", "nprobe_rows_at_99"),
 ];
@@ -72,12 +76,25 @@ impl<'a> Report<'a> {
         self.all.push((variant, step, measured));
     }
 
+    /// Asks `drift` at the end of the stream and `fresh` in turn.
+    pub async fn in_turn(&mut self, drift: &Home, fresh: &Home) -> Result<()> {
+        let last = self.stream.steps.len() - 1;
+        let others = self.find("fresh", last).cloned().unwrap_or_default();
+        if let Some((.., rested)) = self.all.iter_mut().find(|(v, ..)| *v == "rested") {
+            let step = &self.stream.steps[last];
+            compare_in_turn((drift, &mut rested.figures), (fresh, &others), self.stream, step).await?;
+        }
+        Ok(())
+    }
+
     /// Prints how it compares, and writes the record.
     pub fn finish(mut self) {
         self.compare();
-        verdict::print(&self.all);
+        let verdicts = verdicts(&self.all);
+        println!("\n{:>52} {:>9} {:>9}", "", "", "to reach");
+        verdicts.iter().for_each(|verdict| println!("{verdict}"));
         if let Some(path) = &self.args.run.record {
-            self.record().append(path);
+            self.record(&verdicts).append(path);
         }
     }
 
@@ -102,7 +119,7 @@ impl<'a> Report<'a> {
         self.all.iter().find(|(v, s, _)| *v == variant && *s == step).map(|(.., measured)| &measured.figures)
     }
 
-    fn record(&self) -> Record {
+    fn record(&self, verdicts: &[Verdict]) -> Record {
         let mut record = Record::new("date,tag,workload,step,variant,figure,value");
         let (date, tag, workload) = (today(), &self.args.run.tag, self.args.name());
         for (variant, step, measured) in &self.all {
@@ -110,6 +127,9 @@ impl<'a> Report<'a> {
             for (figure, value) in measured.figures.0.iter().filter(|(_, value)| !value.is_nan()) {
                 record.put(&[&date, tag, workload, &step, variant, figure], *value);
             }
+        }
+        for Verdict { what, value, .. } in verdicts {
+            record.put(&[&date, tag, workload, "0", "whole", &what.replace(',', "")], *value);
         }
         record
     }
