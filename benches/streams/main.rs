@@ -31,6 +31,7 @@
 //! are compared at the end: `rested` and `fresh` are asked in turn, five times, the fastest answers count.
 
 mod args;
+mod deeds;
 mod drive;
 mod equal_recall;
 mod export;

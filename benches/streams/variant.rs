@@ -11,6 +11,7 @@ use futures::StreamExt;
 
 use crate::{
     args::Args,
+    deeds::{print_buckets, print_deeds},
     drive::{Driven, Pace, Truth, drive, live_batches},
     equal_recall::{sweep_nprobe, sweep_recall},
     home::{Figures, Home},
@@ -77,6 +78,8 @@ pub async fn driven(
         put_amplification(&mut measured.figures, collection.maintenance_totals());
         sweep_recall(&home, stream, last, truth, &mut measured.figures).await?;
         report.step("rested", last, measured);
+        print_deeds(collection);
+        print_buckets(name, collection);
     }
     Ok(home)
 }
@@ -94,6 +97,9 @@ pub async fn fresh(stream: &Arc<Stream>, truths: &[Truth], args: &Args, report: 
         measured.figures.put("insert_rows_per_s", loaded.rows as f64 / load.as_secs_f64());
         if args.is_swept(step, truths.len()) {
             sweep_recall(&home, stream, step, truth, &mut measured.figures).await?;
+        }
+        if step + 1 == truths.len() {
+            print_buckets("fresh", &home.collection);
         }
         report.step("fresh", step, measured);
         last = Some(home);

@@ -255,7 +255,7 @@ impl Collection {
         // The room is given back when the last search over the old segments ends. Long ones are not
         // waited for: the janitor looks again.
         for _ in 0..SWEEPS {
-            if !self.shared.garbage.sweep(&self.shared.store).await {
+            if !self.shared.garbage.sweep(&self.shared).await {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

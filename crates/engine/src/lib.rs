@@ -34,6 +34,7 @@ mod write;
 pub use canonical::{CanonicalBatch, canonical_keys, canonicalise, vectors};
 pub use collection::{BatchStream, Collection};
 pub use database::Database;
+pub use drift_ivf::Urgency;
 pub use drift_manifest::{Action, Event, RecallSample};
 pub use error::{Error, ErrorKind, Result};
 pub use inspect::{Checked, CollectionLook, DatabaseLook, Finding, SegmentLook, Verification, look, verify};

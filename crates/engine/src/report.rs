@@ -3,11 +3,12 @@
 
 use std::sync::PoisonError;
 
+use drift_ivf::Urgency;
 use drift_types::{BucketId, SegmentId};
 
 use crate::{
-    Collection, Event, MaintenanceTotals, RecallSample,
-    snapshot::{Bucket, SegmentView, Snapshot},
+    Action, Collection, Event, MaintenanceTotals, RecallSample, maintain,
+    snapshot::{Bucket, RunRef, SegmentView, Snapshot},
 };
 
 /// A bucket in figures.
@@ -29,6 +30,16 @@ pub struct BucketReport {
     pub radius: f32,
     /// |mean - centroid| / s.
     pub drift: f32,
+    /// Share of its rows found nearer to another centroid at the last look.
+    pub misplaced: f32,
+    /// Searches per second that read it, averaged over about ten minutes.
+    pub temperature: f32,
+    /// How urgent it is to write it anew, by terms; a sum of 1 is due.
+    pub urgency: Urgency,
+    /// The last split, merge or rewrite, and when, in milliseconds since 1970.
+    pub changed: Option<(Action, u64)>,
+    /// Live rows when they could not be told apart; 0: they can be.
+    pub dense_rows: u32,
     /// What it is routed by.
     pub centroid: Vec<f32>,
 }
@@ -79,26 +90,27 @@ impl Collection {
 }
 
 fn bucket_report(snapshot: &Snapshot, bucket: &Bucket) -> BucketReport {
-    let mut report = BucketReport {
+    let load = maintain::bucket_load(snapshot, bucket);
+    let bytes = |run: &RunRef| {
+        let entry = &snapshot.segments[run.segment as usize].reader.runs()[run.run as usize];
+        entry.hot.length + entry.cold.length
+    };
+    BucketReport {
         id: bucket.id,
         generation: bucket.generation,
-        rows: 0,
-        dead: 0,
-        runs: bucket.runs.len() as u32,
-        bytes: 0,
+        rows: load.live,
+        dead: load.dead,
+        runs: load.runs,
+        bytes: bucket.runs.iter().map(bytes).sum(),
         radius: bucket.header.mean_sq_radius.sqrt(),
         drift: bucket.header.drift(),
+        misplaced: load.misplaced,
+        temperature: load.temperature,
+        urgency: maintain::urgency(snapshot, &load),
+        changed: bucket.past.changed,
+        dense_rows: bucket.past.dense_rows,
         centroid: bucket.header.centroid.clone(),
-    };
-    for run in &bucket.runs {
-        let view = &snapshot.segments[run.segment as usize];
-        let entry = &view.reader.runs()[run.run as usize];
-        let dead = view.dead.count_in(entry.first_row, entry.rows);
-        report.rows += entry.rows - dead;
-        report.dead += dead;
-        report.bytes += entry.hot.length + entry.cold.length;
     }
-    report
 }
 
 fn segment_report(view: &SegmentView) -> SegmentReport {

@@ -118,6 +118,8 @@ impl BucketPast {
 
 /// The buckets and the router over them.
 pub(crate) struct Level1 {
+    /// The manifest that names them.
+    pub manifest: u64,
     pub buckets: Vec<Bucket>,
     /// `None` while there is no bucket.
     pub router: Option<Router>,

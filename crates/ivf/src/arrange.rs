@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use drift_types::Vectors;
 
 use crate::{
-    BUCKET_ROWS, BucketHeader, Centroids, Split,
+    BUCKET_ROWS_MIN, BucketHeader, Centroids, Split,
     members::{gather, mean_of},
     reassign::{reassign, scatter_rows},
     split::{should_split, split},
@@ -148,12 +148,12 @@ impl Arrangement {
         members
     }
 
-    /// Scatters the rows of whole buckets below a quarter of [`BUCKET_ROWS`].
+    /// Scatters the rows of whole buckets below [`BUCKET_ROWS_MIN`].
     fn join_small(&mut self, rows: Vectors<'_>) {
         let members = self.members();
         let is_small = |b: &usize| {
             let bucket = &self.buckets[*b];
-            bucket.is_whole && bucket.may_join && !members[*b].is_empty() && members[*b].len() < BUCKET_ROWS / 4
+            bucket.is_whole && bucket.may_join && !members[*b].is_empty() && members[*b].len() < BUCKET_ROWS_MIN
         };
         let mut small: Vec<usize> = (0..members.len()).filter(is_small).collect();
         let others = self.buckets.len() - small.len();

@@ -1,6 +1,6 @@
 use drift_types::Vectors;
 
-use crate::{BUCKET_ROWS, Centroids};
+use crate::{BUCKET_ROWS_MAX, Centroids};
 
 /// A row changes its bucket only for one whose squared distance is below this share of the present
 /// one's, so that no row wanders to and fro between two centroids.
@@ -23,7 +23,7 @@ pub struct Move {
 }
 
 /// The rows that have a clearly nearer centroid than their home's, and where they go. `counts` are all
-/// buckets' live rows; no bucket is filled beyond twice [`BUCKET_ROWS`] by moves.
+/// buckets' live rows; no bucket is filled beyond [`BUCKET_ROWS_MAX`] by moves.
 ///
 /// # Panics
 /// When lengths differ or a home is no centroid.
@@ -32,7 +32,7 @@ pub fn reassign(rows: Vectors<'_>, homes: &[u32], centroids: &Centroids, counts:
     let nearest = centroids.assign(rows);
     let mut moves = Vec::new();
     for (row, (&from, (&to, &dist_sq))) in homes.iter().zip(nearest.index.iter().zip(&nearest.dist_sq)).enumerate() {
-        if to == from || counts[to as usize] as usize >= 2 * BUCKET_ROWS {
+        if to == from || counts[to as usize] as usize >= BUCKET_ROWS_MAX {
             continue;
         }
         let present = drift_kernels::l2_sq(rows.row(row), centroids.row(from as usize));
@@ -45,7 +45,7 @@ pub fn reassign(rows: Vectors<'_>, homes: &[u32], centroids: &Centroids, counts:
     moves
 }
 
-/// For each row the nearest centroid whose bucket has room below twice [`BUCKET_ROWS`], counting those
+/// For each row the nearest centroid whose bucket has room below [`BUCKET_ROWS_MAX`], counting those
 /// that went before; the nearest of all where none has.
 ///
 /// # Panics
@@ -58,7 +58,7 @@ pub fn scatter_rows(rows: Vectors<'_>, centroids: &Centroids, counts: &mut [u32]
             let open = (0..distances.len()).filter(|&c| open(c));
             open.min_by(|&a, &b| distances[a].total_cmp(&distances[b]))
         };
-        let home = nearest(&|c| (counts[c] as usize) < 2 * BUCKET_ROWS).or_else(|| nearest(&|_| true));
+        let home = nearest(&|c| (counts[c] as usize) < BUCKET_ROWS_MAX).or_else(|| nearest(&|_| true));
         let home = home.expect("rows are scattered over some buckets");
         counts[home] += 1;
         home as u32
@@ -90,18 +90,18 @@ mod tests {
     #[test]
     fn no_bucket_is_filled_beyond_its_size() {
         let centroids = line(&[0.0, 10.0]);
-        let mut counts = [300, 254];
+        let mut counts = [300, 174];
         let moves = reassign(Vectors::new(&[9.0; 5], 1), &[0; 5], &centroids, &mut counts);
-        assert_eq!((moves.len(), counts), (2, [298, 256]));
+        assert_eq!((moves.len(), counts), (2, [298, 176]));
     }
 
     #[test]
     fn scattered_rows_go_to_the_nearest_bucket_with_room() {
         let centroids = line(&[0.0, 10.0, 20.0]);
-        let mut counts = [255, 10, 256];
+        let mut counts = [175, 10, 176];
         let homes = scatter_rows(Vectors::new(&[1.0, 1.0, 19.0], 1), &centroids, &mut counts);
         assert_eq!(homes, [0, 1, 1]);
-        let mut full = [256; 3];
+        let mut full = [176; 3];
         assert_eq!(scatter_rows(Vectors::new(&[19.0], 1), &centroids, &mut full), [2]);
     }
 }

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use drift_types::Vectors;
 
 use crate::{
-    BUCKET_ROWS,
+    BUCKET_ROWS, BUCKET_ROWS_MAX,
     cluster::{cluster, cut_at_median, explains, nearest_parts, scatter},
     kmeans::kmeans,
     members::{gather, mean_of},
@@ -21,13 +21,13 @@ pub enum Split {
     Dense,
 }
 
-/// Whether a bucket with this many live rows has grown too large: more than twice [`BUCKET_ROWS`].
+/// Whether a bucket with this many live rows has grown too large: more than [`BUCKET_ROWS_MAX`].
 /// One that was found dense at `dense_rows` rows (0: never) is tried again once a quarter more came.
 pub fn should_split(n_live: usize, dense_rows: usize) -> bool {
-    n_live > 2 * BUCKET_ROWS && 4 * n_live > 5 * dense_rows
+    n_live > BUCKET_ROWS_MAX && 4 * n_live > 5 * dense_rows
 }
 
-/// Splits the rows of one bucket: in two up to `4 * BUCKET_ROWS` rows, else in parts of about
+/// Splits the rows of one bucket: in two up to twice [`BUCKET_ROWS_MAX`] rows, else in parts of about
 /// `BUCKET_ROWS` at once.
 ///
 /// Two parts are those of 2-means. Where one of them has under a fifth of the rows, the others are split
@@ -36,7 +36,7 @@ pub fn should_split(n_live: usize, dense_rows: usize) -> bool {
 /// twice the smallest part, or parts that explain less than 2 % of the scatter
 /// (n1 n2 |c1 - c2|^2 < .02 n sum |x - mean|^2).
 pub fn split(rows: Vectors<'_>, seed: u64) -> Split {
-    let parts = if rows.len() > 4 * BUCKET_ROWS {
+    let parts = if rows.len() > 2 * BUCKET_ROWS_MAX {
         let members = cluster(rows, BUCKET_ROWS, seed).members();
         (0..members.len()).map(|c| members.of(c).to_vec()).collect()
     } else {
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_dense_bucket_is_tried_again_after_a_quarter_more() {
-        assert!(!should_split(256, 0) && should_split(257, 0));
+        assert!(!should_split(176, 0) && should_split(177, 0));
         assert!(!should_split(400, 400) && !should_split(500, 400) && should_split(501, 400));
     }
 }

@@ -1,14 +1,15 @@
-use crate::BUCKET_ROWS;
+use crate::BUCKET_ROWS_MIN;
 
 /// Nanoseconds to scan a code, per byte (an 8-bit code has a byte per dimension).
 const SCAN_NS_PER_BYTE: f32 = 0.035;
 /// Nanoseconds to enter a bucket, and each run of it: ranking, look-up, set-up of the scan.
 const PROBE_NS: f32 = 400.0;
-const RUN_NS: f32 = 250.0;
+const RUN_NS: f32 = 120.0;
 /// Nanoseconds to write a byte anew: read, encode, verify, publish.
 const REWRITE_NS_PER_BYTE: f32 = 12.0;
-/// A rewrite is worth its while when it pays back within this many seconds.
-const PAYBACK_S: f32 = 600.0;
+/// A rewrite is worth its while when it pays back within this many seconds: under a stream of rows
+/// the bucket is written anew before long in any case.
+const PAYBACK_S: f32 = 60.0;
 /// From this share of dead rows on a bucket is rewritten though nobody reads it.
 const DEAD_SHARE_COLD: f32 = 0.3;
 
@@ -30,14 +31,14 @@ pub struct BucketLoad {
 }
 
 impl BucketLoad {
-    /// Whether it is to be joined to its neighbours: it has under a quarter of [`BUCKET_ROWS`].
+    /// Whether it is to be joined to its neighbours: it has fewer than [`BUCKET_ROWS_MIN`].
     pub fn is_small(&self) -> bool {
-        self.may_join && (self.live as usize) < BUCKET_ROWS / 4
+        self.may_join && (self.live as usize) < BUCKET_ROWS_MIN
     }
 }
 
 /// How urgent it is to write a bucket anew: 1 is due. Terms add up; each is what readers would save within
-/// [ten minutes](PAYBACK_S), over what the rewrite costs.
+/// a minute, over what the rewrite costs.
 ///
 /// Heat never hides death: a term grows with the temperature and with what is wrong. A cold
 /// bucket without dead rows scores 0; from 30 % dead rows on even a cold one is due.
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn hot_buckets_are_due_at_few_dead_rows() {
         assert!(total(load(120, 8, 0.01)) < 1.0);
-        assert!(total(load(120, 8, 100.0)) > 1.0);
+        assert!(total(load(120, 8, 1e3)) > 1.0);
         assert_eq!(Urgency::of(&load(10, 0, 100.0), 64).cause(), "few rows");
     }
 

@@ -74,6 +74,11 @@ impl<V: Clone> Cache<V> {
         Ok(self.entries.get_or_insert_async(&key, entry).await?.value)
     }
 
+    /// Lets go of all parts of a segment that nobody reads any more.
+    pub fn forget(&self, segment: SegmentId) {
+        self.entries.retain(|key, _| key.segment != segment);
+    }
+
     /// Bytes held.
     pub fn bytes_used(&self) -> u64 {
         self.entries.weight()

@@ -69,8 +69,7 @@ pub(super) async fn commit(
     let previous = std::mem::replace(manifest, next);
     for view in &shared.snapshot.load().segments {
         if !draft.segments.iter().any(|kept| kept.place == view.place) {
-            let path = paths::segment_path(shared.id, view.reader.id());
-            shared.garbage.add(Arc::downgrade(&view.reader), path);
+            shared.garbage.add(&view.reader);
         }
     }
     swap(collection, draft, ending).await?;
@@ -100,8 +99,8 @@ fn record(shared: &Shared, mut log: JobLog, ending: &Ending, [from, to]: [&Manif
 }
 
 async fn swap(collection: &Collection, draft: Draft, ending: Ending) -> Result<()> {
-    let Draft { schema, mut segments, buckets, moved, .. } = draft;
-    let level1 = level1(&schema, buckets, &mut segments);
+    let Draft { schema, mut segments, buckets, moved, manifest, .. } = draft;
+    let level1 = level1(&schema, buckets, &mut segments, manifest);
     let commit = Box::new(Commit {
         collection: collection.shared.id,
         schema,
@@ -120,6 +119,7 @@ pub(crate) fn level1(
     schema: &crate::CollectionSchema,
     buckets: Vec<DraftBucket>,
     segments: &mut [SegmentView],
+    manifest: u64,
 ) -> Level1 {
     let positions: HashMap<PlaceId, u32> = segments.iter().enumerate().map(|(i, s)| (s.place, i as u32)).collect();
     let mut bucket_of_run: Vec<Vec<Option<u32>>> = segments.iter().map(|s| vec![None; s.reader.runs().len()]).collect();
@@ -141,7 +141,7 @@ pub(crate) fn level1(
     for (view, map) in segments.iter_mut().zip(bucket_of_run) {
         view.bucket_of_run = Arc::new(map);
     }
-    Level1 { buckets, router }
+    Level1 { manifest, buckets, router }
 }
 
 async fn next_manifest(shared: &Shared, manifest: &Manifest, draft: &Draft, applied: SeqNo) -> Result<Manifest> {

@@ -21,12 +21,12 @@ pub(crate) async fn compact(collection: &Collection, class: Class, quiet: bool) 
     let shared = &collection.shared;
     let mut manifest = shared.manifest.lock().await;
     let snapshot = shared.snapshot.load();
-    let Some(compaction) = due(&snapshot, manifest.stamp.id, quiet) else { return Ok(false) };
+    let Some(compaction) = due(&snapshot, quiet) else { return Ok(false) };
     tracing::debug!("{}: rewriting {compaction:?}", shared.name);
     let mut draft = Draft::new(shared.clone(), &snapshot, &manifest, class);
     if let Compaction::Buckets(buckets) = &compaction {
         for bucket in buckets.iter().map(|&bucket| &snapshot.level1.buckets[bucket]) {
-            let load = bucket_load(&snapshot, bucket, manifest.stamp.id);
+            let load = bucket_load(&snapshot, bucket);
             draft.log.causes.insert(bucket.id, urgency(&snapshot, &load).cause());
         }
     }
@@ -41,7 +41,7 @@ pub(crate) async fn compact(collection: &Collection, class: Class, quiet: bool) 
 }
 
 /// What is due among the segments that this program may rewrite.
-fn due(snapshot: &Snapshot, manifest: u64, quiet: bool) -> Option<Compaction> {
+fn due(snapshot: &Snapshot, quiet: bool) -> Option<Compaction> {
     let row_bytes = 4 * snapshot.schema.dim? as u64;
     let size = JobSize { rows_min: JOB_BYTES_MIN / row_bytes, rows_max: JOB_BYTES_MAX / row_bytes };
     let may_rewrite = |segment: u32| snapshot.segments[segment as usize].reader.can_rewrite();
@@ -56,7 +56,7 @@ fn due(snapshot: &Snapshot, manifest: u64, quiet: bool) -> Option<Compaction> {
     };
     let bucket_state = |&bucket: &usize| {
         let bucket = &snapshot.level1.buckets[bucket];
-        let load = bucket_load(snapshot, bucket, manifest);
+        let load = bucket_load(snapshot, bucket);
         BucketState { centroid: &bucket.header.centroid, load, urgency: urgency(snapshot, &load) }
     };
     let segment_loads: Vec<SegmentLoad> = segments.iter().map(segment_load).collect();
@@ -67,12 +67,12 @@ fn due(snapshot: &Snapshot, manifest: u64, quiet: bool) -> Option<Compaction> {
     })
 }
 
-/// What a bucket costs its readers, `manifest` being the newest.
-pub(crate) fn bucket_load(snapshot: &Snapshot, bucket: &Bucket, manifest: u64) -> BucketLoad {
+/// What a bucket costs its readers.
+pub(crate) fn bucket_load(snapshot: &Snapshot, bucket: &Bucket) -> BucketLoad {
     let stored = |run: &RunRef| snapshot.segments[run.segment as usize].reader.runs()[run.run as usize].rows;
     let live_in = |run: &RunRef| snapshot.segments[run.segment as usize].live_in(run.run);
     let (stored, live): (u32, u32) = (bucket.runs.iter().map(stored).sum(), bucket.runs.iter().map(live_in).sum());
-    let cools = bucket.past.is_cooling(Action::Split, manifest, live as usize);
+    let cools = bucket.past.is_cooling(Action::Split, snapshot.level1.manifest, live as usize);
     BucketLoad {
         live,
         dead: stored - live,

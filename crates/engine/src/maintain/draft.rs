@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Instant};
 
-use drift_ivf::{BUCKET_ROWS, BucketHeader, Router, cluster};
+use drift_ivf::{BUCKET_ROWS, BucketHeader, RUNS_MAX, Router, cluster};
 use drift_segment::{RunInput, SegmentInput, SegmentMeta, SegmentReader};
 use drift_types::{BucketId, SegmentId, Vectors};
 use ulid::Ulid;
@@ -17,9 +17,6 @@ use crate::{
     snapshot::{BucketPast, SegmentView, Snapshot},
     write::MovedRows,
 };
-
-/// A bucket lies in at most this many runs.
-const RUNS_MAX: usize = 4;
 
 /// A bucket, and the runs it lies in by their segments' places.
 pub(crate) struct DraftBucket {

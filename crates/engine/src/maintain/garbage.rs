@@ -2,19 +2,20 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use drift_manifest::{Manifest, Numbered, VersionLog, paths};
 use drift_segment::SegmentReader;
 use drift_storage::Store;
+use drift_types::SegmentId;
 
 use crate::{Result, Settings, collection::Shared};
 
 /// Segments that left the manifest and may still be read by a search.
 #[derive(Default)]
 pub(crate) struct Garbage {
-    retired: Mutex<Vec<(Weak<SegmentReader>, String)>>,
+    retired: Mutex<Vec<(Weak<SegmentReader>, SegmentId)>>,
 }
 
 impl Garbage {
@@ -25,16 +26,17 @@ impl Garbage {
         for path in dropped.filter(|path| !path.ends_with(".drift")) {
             remove(&shared.store, &path).await;
         }
-        self.sweep(&shared.store).await;
+        self.sweep(shared).await;
     }
 
     /// Notes a segment that is to go once nobody reads it.
-    pub fn add(&self, reader: Weak<SegmentReader>, path: String) {
-        self.retired.lock().unwrap_or_else(PoisonError::into_inner).push((reader, path));
+    pub fn add(&self, reader: &Arc<SegmentReader>) {
+        let retired = (Arc::downgrade(reader), reader.id());
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(retired);
     }
 
     /// Removes the segments that nobody reads any more; answers whether others wait for their readers.
-    pub async fn sweep(&self, store: &Store) -> bool {
+    pub async fn sweep(&self, shared: &Shared) -> bool {
         drift_epoch::collect();
         let unread = {
             let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,8 +45,9 @@ impl Garbage {
             *retired = read;
             unread
         };
-        for (_, path) in unread {
-            remove(store, &path).await;
+        for (_, segment) in unread {
+            shared.cache.forget(segment);
+            remove(&shared.store, &paths::segment_path(shared.id, segment)).await;
         }
         !self.retired.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }

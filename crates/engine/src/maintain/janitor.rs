@@ -85,7 +85,7 @@ async fn flush_due(collection: &Collection) -> Result<()> {
         flush(collection, Class::Background).await?;
     }
     build_graph(collection).await?;
-    shared.garbage.sweep(&shared.store).await;
+    shared.garbage.sweep(shared).await;
     Ok(())
 }
 

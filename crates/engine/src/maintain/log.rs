@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use drift_ivf::{Act, BUCKET_ROWS, DRIFT_MAX};
+use drift_ivf::{Act, BUCKET_ROWS_MAX, BUCKET_ROWS_MIN, DRIFT_MAX};
 use drift_manifest::{Action, Event};
 use drift_types::BucketId;
 
@@ -80,13 +80,13 @@ impl Draft {
         for act in acts {
             match act {
                 Act::Joined { bucket, rows, .. } => {
-                    let cause = format!("{rows} rows, under {}", BUCKET_ROWS / 4);
+                    let cause = format!("{rows} rows, under {}", BUCKET_ROWS_MIN);
                     let moved = u64::from(*rows);
                     let event = Event { rows_moved: moved, rows_after: 0, buckets_after: 0, ..self.event(*bucket) };
                     self.log.note(Event { action: Action::Merge, cause, ..event });
                 }
                 Act::Split { bucket, rows, children } => {
-                    let cause = format!("{rows} rows, over {}", 2 * BUCKET_ROWS);
+                    let cause = format!("{rows} rows, over {}", BUCKET_ROWS_MAX);
                     let rows_after = u64::from(*rows);
                     let event = Event { rows_after, buckets_after: 1 + children.len() as u32, ..self.event(*bucket) };
                     self.log.note(Event { action: Action::Split, cause, ..event });

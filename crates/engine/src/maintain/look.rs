@@ -17,7 +17,7 @@ const BUCKETS_PER_LOOK: usize = 64;
 pub(crate) async fn look(collection: &Collection) -> Result<()> {
     let shared = &collection.shared;
     let snapshot = shared.snapshot.load();
-    let Ok(manifest) = shared.manifest.try_lock().map(|manifest| manifest.stamp.id) else { return Ok(()) };
+    let manifest = snapshot.level1.manifest;
     let due = snapshot.level1.buckets.iter().filter(|bucket| bucket.observed.wants_look(manifest));
     for bucket in due.take(BUCKETS_PER_LOOK) {
         let began = std::time::Instant::now();

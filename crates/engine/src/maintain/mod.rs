@@ -20,7 +20,7 @@ mod steal;
 pub(crate) use budget::Budget;
 pub(crate) use bulk::bulk_load;
 pub(crate) use commit::level1;
-pub(crate) use compact::compact;
+pub(crate) use compact::{bucket_load, compact, urgency};
 pub(crate) use draft::DraftBucket;
 pub(crate) use flush::flush;
 pub(crate) use garbage::{Garbage, objects, prune, sweep_unreferenced};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use drift_codec::Sq8Scanner;
-use drift_ivf::{BUCKET_ROWS, Centroids, belongs_elsewhere};
+use drift_ivf::{BUCKET_ROWS_MAX, Centroids, belongs_elsewhere};
 
 use super::draft::{Draft, Hand};
 use crate::{Result, id_map::PlaceId, snapshot::SegmentView};
@@ -30,7 +30,7 @@ impl Draft {
         let mut stolen: BTreeMap<PlaceId, Vec<Stolen>> = BTreeMap::new();
         for (looked_at, (donor, rivals)) in self.rivals(changed).into_iter().enumerate() {
             for row in self.nearer_elsewhere(donor, &rivals).await? {
-                if (counts[row.to as usize] as usize) < 2 * BUCKET_ROWS {
+                if (counts[row.to as usize] as usize) < BUCKET_ROWS_MAX {
                     counts[row.to as usize] += 1;
                     stolen.entry(row.place).or_default().push(row);
                 }

@@ -45,7 +45,7 @@ pub(crate) async fn restore(parts: &Parts, name: &str, manifest: Manifest) -> Re
         open_segment(parts, &manifest, entry, &mut segments, &mut ids).await?;
     }
     let buckets = stored_buckets(parts, &manifest, &segments).await?;
-    let level1 = level1(&schema, buckets, &mut segments);
+    let level1 = level1(&schema, buckets, &mut segments, manifest.stamp.id);
     let live = Snapshot::count_live(&level1, &segments);
     let snapshot = Snapshot {
         seq: manifest.applied,
