@@ -41,6 +41,7 @@
 #![forbid(unsafe_code)]
 
 mod bucket_header;
+mod calibration;
 mod centroids;
 mod cluster;
 mod compaction;
@@ -50,8 +51,10 @@ mod members;
 mod ranking;
 mod router;
 mod stop;
+mod walk;
 
 pub use bucket_header::{BucketHeader, should_split};
+pub use calibration::refit;
 pub use centroids::{Centroids, Nearest};
 pub use cluster::{Clustering, cluster};
 pub use compaction::{BucketLoad, Compaction, JobSize, SegmentLoad, next_compaction};
@@ -61,6 +64,7 @@ pub use members::Members;
 pub use ranking::{Ranked, Ranking};
 pub use router::Router;
 pub use stop::{Features, N_FEATURES, StopRule, StopState};
+pub use walk::Walk;
 
 /// Rows a bucket aims at. Counted in rows, whatever the code: measured best on text embeddings and
 /// on images, with half and twice as many close behind.
