@@ -13,6 +13,7 @@ use ulid::Ulid;
 use super::{
     draft::{Draft, DraftBucket},
     garbage::prune,
+    history,
 };
 use crate::{
     Collection, Error, ErrorKind, Result,
@@ -47,12 +48,7 @@ pub(super) async fn commit(
     collection.writer.ask(|reply| Command::Sync { reply: Some(reply) }).await?;
     let next = next_manifest(shared, manifest, &draft, ending.applied).await?;
     let log = VersionLog::<Manifest>::manifests(shared.store.clone(), shared.id);
-    match log.commit(&next, Some(manifest)).await? {
-        Committed::Committed => {}
-        Committed::Conflict(_) => {
-            return Err(Error::new(ErrorKind::Unavailable, "another writer changed the collection: restart this one"));
-        }
-    }
+    create(&log, &next, manifest).await?;
     shared.budget.spend(draft.bytes_read + draft.bytes_written);
     shared.totals.read(draft.bytes_read);
     shared.totals.written(draft.bytes_written);
@@ -68,6 +64,16 @@ pub(super) async fn commit(
     prune(&log, &shared.settings).await;
     shared.drained.notify_waiters();
     Ok(())
+}
+
+/// Creates the manifest that follows `manifest`.
+pub(super) async fn create(log: &VersionLog<Manifest>, next: &Manifest, manifest: &Manifest) -> Result<()> {
+    match log.commit(next, Some(manifest)).await? {
+        Committed::Committed => Ok(()),
+        Committed::Conflict(_) => {
+            Err(Error::new(ErrorKind::Unavailable, "another writer changed the collection: restart this one"))
+        }
+    }
 }
 
 async fn swap(collection: &Collection, draft: Draft, ending: Ending) -> Result<()> {
@@ -126,6 +132,7 @@ async fn next_manifest(shared: &Shared, manifest: &Manifest, draft: &Draft, appl
     }
     next.conservation = next.segments.iter().fold(0, |sum, s| sum.wrapping_add(s.conservation));
     next.buckets = bucket_table(shared, draft).await?;
+    next.history = history::publish(shared, manifest).await?;
     Ok(next)
 }
 

@@ -9,6 +9,7 @@ mod compact;
 mod draft;
 mod flush;
 mod garbage;
+mod history;
 mod janitor;
 mod row_set;
 
@@ -19,4 +20,5 @@ pub(crate) use compact::compact;
 pub(crate) use draft::DraftBucket;
 pub(crate) use flush::flush;
 pub(crate) use garbage::{Garbage, objects, prune, sweep_unreferenced};
+pub(crate) use history::remember;
 pub(crate) use janitor::Janitor;
