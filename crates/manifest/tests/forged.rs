@@ -99,7 +99,7 @@ fn no_changed_byte_of_a_history_makes_it_panic() {
     });
     let object = history.encode();
     for at in HEADER..object.len() {
-        for value in [0, 0x7f, 0xff, object[at] ^ 1] {
+        for value in [0, 0xff] {
             let mut body = object[HEADER..].to_vec();
             body[at - HEADER] = value;
             if let Ok(history) = History::decode("x", &with_body(&object, &body)) {
