@@ -15,8 +15,8 @@ use drift_codec::{
 };
 use drift_fuzz::{codecs, insert, manifest, pages, wal};
 use drift_manifest::{
-    BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Manifest, Numbered, SegmentEntry,
-    TombstoneRef, tombstones,
+    Action, BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Event, History, Manifest, Numbered,
+    RecallSample, SegmentEntry, TombstoneRef, tombstones,
 };
 use drift_segment::{RunInput, SegmentInput, SegmentMeta};
 use drift_types::{BucketId, CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
@@ -130,17 +130,53 @@ fn manifests() {
     };
     let buckets = BucketTable { rows: (0..3).map(row).collect() };
     let dead = (3..9).chain([70_000, 1 << 20]).chain(200_000..205_000).collect();
-    let objects: [(&str, u8, Bytes); 5] = [
+    let objects: [(&str, u8, Bytes); 6] = [
         ("first", manifest::MANIFEST, first.encode()),
         ("manifest", manifest::MANIFEST, version.encode()),
         ("catalog", manifest::CATALOG, catalog.encode()),
         ("buckets", manifest::BUCKETS, buckets.encode().expect("vectors of one length")),
         ("tombstones", manifest::TOMBSTONES, tombstones::encode(&dead)),
+        ("history", manifest::HISTORY, history().encode()),
     ];
     for (name, kind, object) in objects {
         seed("manifest", name, &[kind], &object);
         seed("manifest", &format!("{name}-body"), &[kind | manifest::BODY], &object[64..]);
     }
+}
+
+fn history() -> History {
+    let mut history = History { weights: Some(vec![0.5; 10]), ..History::default() };
+    for bucket in [None, Some(BucketId(7))] {
+        history.record(Event {
+            at_ms: 1_700_000_000_000,
+            manifest: 9,
+            action: Action::Split,
+            cause: "300 rows".into(),
+            bucket,
+            rows_before: 300,
+            rows_after: 300,
+            dead_before: 1,
+            buckets_before: 1,
+            buckets_after: 2,
+            rows_moved: 140,
+            drift_before: 0.25,
+            drift_after: 0.0,
+            duration_us: 900,
+            bytes: 65_536,
+        });
+    }
+    history.sample(RecallSample {
+        at_ms: 1_700_000_000_001,
+        k: 10,
+        asked: 0.95,
+        predicted: 0.96,
+        measured: 1.0,
+        buckets_ranked: 40,
+        buckets_probed: 9,
+        rows_scanned: 1_152,
+        stop_reason: "recall_reached".into(),
+    });
+    history
 }
 
 fn segments() {

@@ -1,12 +1,12 @@
-//! What a database consists of: the four framed objects.
+//! What a database consists of: the five framed objects.
 //!
 //! ```text
-//! input  u8 (bits 0 and 1: which object; bit 2: what follows is its body alone), bytes
+//! input  u8 (bits 0 and 1: which object, unless bit 3: a history; bit 2: what follows is its body alone), bytes
 //! ```
 
 use std::fmt::Debug;
 
-use drift_manifest::{BucketTable, Catalog, Manifest, Numbered, tombstones};
+use drift_manifest::{BucketTable, Catalog, History, Manifest, Numbered, tombstones};
 
 use crate::checksums;
 
@@ -14,6 +14,8 @@ pub const MANIFEST: u8 = 0;
 pub const CATALOG: u8 = 1;
 pub const BUCKETS: u8 = 2;
 pub const TOMBSTONES: u8 = 3;
+/// In the place of the others.
+pub const HISTORY: u8 = 8;
 /// The bytes are a body, to be framed.
 pub const BODY: u8 = 4;
 
@@ -22,11 +24,18 @@ const MAGICS: [&[u8; 8]; 4] = [b"DRIFTMAN", b"DRIFTCAT", b"DRIFTBKT", b"DRIFTTMB
 
 pub fn run(input: &[u8]) {
     let Some((kind, bytes)) = input.split_first() else { return };
+    let is_history = kind & HISTORY != 0;
+    let magic = if is_history { b"DRIFTHIS" } else { MAGICS[usize::from(kind & 3)] };
     let object = match kind & BODY {
         0 => bytes.to_vec(),
-        _ => checksums::frame(MAGICS[usize::from(kind & 3)], bytes),
+        _ => checksums::frame(magic, bytes),
     };
     match kind & 3 {
+        _ if is_history => {
+            let Ok(history) = History::decode(PATH, &object) else { return };
+            let encoded = history.encode();
+            assert_eq!(History::decode(PATH, &encoded).expect("encoded above").encode(), encoded);
+        }
         MANIFEST => {
             if let Some(manifest) = version::<Manifest>(&object) {
                 manifest.live_rows();

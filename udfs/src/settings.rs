@@ -1,6 +1,6 @@
 //! What `SET drift.* = ..` changes.
 
-use std::any::Any;
+use std::{any::Any, time::Duration};
 
 use datafusion::{
     common::Result,
@@ -14,11 +14,20 @@ use crate::error::invalid;
 pub struct DriftOptions {
     /// The share of the true nearest neighbours a search should find, in (0, 1].
     pub target_recall: f32,
+    /// After how many milliseconds a search answers with what it has found until then; 0: never.
+    pub deadline_ms: u64,
+}
+
+impl DriftOptions {
+    /// How long a search may look for more.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        (self.deadline_ms > 0).then(|| Duration::from_millis(self.deadline_ms))
+    }
 }
 
 impl Default for DriftOptions {
     fn default() -> Self {
-        Self { target_recall: 0.95 }
+        Self { target_recall: 0.95, deadline_ms: 0 }
     }
 }
 
@@ -42,18 +51,34 @@ impl ExtensionOptions for DriftOptions {
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "target_recall" => self.target_recall = parse_recall(value)?,
-            _ => return Err(invalid(format!("no setting 'drift.{key}': there is drift.target_recall"))),
+            "deadline_ms" => self.deadline_ms = parse_deadline(value)?,
+            _ => {
+                let known = "there are drift.target_recall and drift.deadline_ms";
+                return Err(invalid(format!("no setting 'drift.{key}': {known}")));
+            }
         }
         Ok(())
     }
 
     fn entries(&self) -> Vec<ConfigEntry> {
-        vec![ConfigEntry {
-            key: "drift.target_recall".into(),
-            value: Some(self.target_recall.to_string()),
-            description: "The share of the true nearest neighbours a search should find, in (0, 1]",
-        }]
+        vec![
+            ConfigEntry {
+                key: "drift.target_recall".into(),
+                value: Some(self.target_recall.to_string()),
+                description: "The share of the true nearest neighbours a search should find, in (0, 1]",
+            },
+            ConfigEntry {
+                key: "drift.deadline_ms".into(),
+                value: Some(self.deadline_ms.to_string()),
+                description: "After how many milliseconds a search answers with what it has found; 0: never",
+            },
+        ]
     }
+}
+
+fn parse_deadline(value: &str) -> Result<u64> {
+    let refused = || invalid(format!("the deadline is '{value}': give a whole number of milliseconds, 0 for none"));
+    value.trim().parse().map_err(|_| refused())
 }
 
 fn parse_recall(value: &str) -> Result<f32> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
+use drift_ivf::StopRule;
 use drift_manifest::{History, Manifest};
 use drift_segment::PartCache;
 use drift_storage::Store;
@@ -17,10 +18,12 @@ use tokio::sync::{Mutex, Notify};
 use crate::{
     Ack, CollectionSchema, CollectionStatus, Error, Result, RowPredicate, ScanRequest, SearchRequest, SearchResult,
     Settings,
+    audit::{Audits, Walks},
     compute::{Class, Compute},
     database::Parts,
     id_map::PlaceId,
     maintain::{self, Budget, Garbage},
+    recover,
     rows::{self, BatchCollector},
     search,
     snapshot::{L0Table, Snapshot},
@@ -62,10 +65,17 @@ pub(crate) struct Shared {
     /// What maintenance did and how good searches were.
     pub history: std::sync::Mutex<History>,
     pub totals: Totals,
+    /// When a search has seen enough; each loads it once.
+    pub rule: drift_epoch::Cell<StopRule>,
+    /// Takes searches to be run again exactly.
+    pub audits: Arc<Audits>,
+    /// What the audits have shown.
+    pub walks: std::sync::Mutex<Walks>,
 }
 
 impl Shared {
-    pub fn new(parts: &Parts, name: &str, manifest: Manifest, snapshot: Snapshot) -> Self {
+    pub fn new(parts: &Parts, name: &str, manifest: Manifest, snapshot: Snapshot, history: History) -> Self {
+        let rule = recover::stored_rule(&history);
         Self {
             id: manifest.collection,
             name: name.to_owned(),
@@ -82,8 +92,11 @@ impl Shared {
             budget: parts.budget.clone(),
             drained: Notify::new(),
             garbage: Garbage::default(),
-            history: Default::default(),
+            history: std::sync::Mutex::new(history),
             totals: Totals::default(),
+            rule: drift_epoch::Cell::new(Arc::new(rule.clone())),
+            audits: parts.audits.clone(),
+            walks: std::sync::Mutex::new(Walks::new(rule)),
         }
     }
 
@@ -225,8 +238,7 @@ impl Collection {
     /// `Invalid` for a query of another dimension, or with values that are not finite, and for
     /// parameters out of range; `Corrupt` when a segment is damaged.
     pub async fn search(&self, request: SearchRequest) -> Result<SearchResult> {
-        let shared = &self.shared;
-        search::search(shared.snapshot.load(), &request, shared.settings.target_recall, &shared.compute).await
+        search::search(&self.shared, &request).await
     }
 
     /// Reads rows in no order, all from one snapshot.

@@ -4,6 +4,7 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use drift_manifest::{Catalog, CatalogEntry, Commit as Committed, Manifest, VersionLog, validate_name};
@@ -15,6 +16,7 @@ use ulid::Ulid;
 
 use crate::{
     Collection, CollectionSchema, CollectionSpec, Error, ErrorKind, Result, Settings,
+    audit::{Auditor, Audits},
     compute::Compute,
     id_map::PlaceId,
     maintain::{self, Budget, Janitor},
@@ -31,6 +33,7 @@ pub(crate) struct Parts {
     pub places: Arc<AtomicU32>,
     pub janitor: Arc<Notify>,
     pub budget: Arc<Budget>,
+    pub audits: Arc<Audits>,
     /// Higher for each writer that opens the database.
     pub epoch: u64,
     /// Random per process.
@@ -55,6 +58,7 @@ struct Inner {
     /// The newest catalog; held while it changes.
     catalog: Mutex<Catalog>,
     _janitor: Janitor,
+    _auditor: Auditor,
     _lock: StoreLock,
 }
 
@@ -81,6 +85,7 @@ impl Database {
             recover::remove_collection(&store, doomed).await?;
         }
         let budget = Budget::new(settings.maintenance_bytes_per_s, std::time::Instant::now());
+        let (audits, offered) = Audits::new(settings.audit_cpu_share);
         let parts = Parts {
             cache: Arc::new(PartCache::new(settings.cache_bytes)),
             settings: Arc::new(settings),
@@ -88,6 +93,7 @@ impl Database {
             places: Arc::default(),
             janitor: Arc::default(),
             budget: Arc::new(budget),
+            audits: Arc::new(audits),
             epoch: catalog.stamp.epoch,
             writer_id: catalog.stamp.writer,
             store,
@@ -109,8 +115,16 @@ impl Database {
         let list = move || read(&listed).values().cloned().collect();
         let janitor =
             Janitor::start(list, writer.clone(), parts.janitor.clone(), parts.budget.clone(), &parts.settings);
-        let inner = Inner { parts, writer, collections, catalog: Mutex::new(catalog), _janitor: janitor, _lock: lock };
-        Ok(Self(Arc::new(inner)))
+        let auditor = Auditor::start(parts.audits.clone(), offered, parts.settings.audit_cpu_share);
+        Ok(Self(Arc::new(Inner {
+            parts,
+            writer,
+            collections,
+            catalog: Mutex::new(catalog),
+            _janitor: janitor,
+            _auditor: auditor,
+            _lock: lock,
+        })))
     }
 
     /// Where it is.
@@ -207,6 +221,11 @@ impl Database {
     /// # Errors
     /// `Closed` when the log could not be written.
     pub async fn close(self) -> Result<()> {
+        for collection in self.collections() {
+            if let Err(e) = maintain::remember(&collection, Duration::ZERO).await {
+                tracing::warn!("'{}' will not remember its latest maintenance and audits: {e}", collection.name());
+            }
+        }
         self.0.writer.ask(|reply| Command::Close { reply }).await
     }
 

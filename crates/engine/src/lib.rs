@@ -2,11 +2,12 @@
 //!
 //! A [`Database`] holds [`Collection`]s. A write goes through one thread that logs it, applies it to
 //! L0 and publishes a new snapshot (`write`); a search holds one snapshot and waits for nobody
-//! (`search`); the janitor moves L0 into segments and splits what outgrows its bucket
-//! (`maintain`); `recover` puts it all together again from manifests and the log. [`look`] and
-//! [`verify`] read a database from outside (`inspect`).
+//! (`search`), and some are run again exactly to see what they missed (`audit`); the janitor moves L0
+//! into segments and splits what outgrows its bucket (`maintain`); `recover` puts it all together
+//! again from manifests and the log. [`look`] and [`verify`] read a database from outside (`inspect`).
 #![forbid(unsafe_code)]
 
+mod audit;
 mod canonical;
 mod collection;
 mod compute;

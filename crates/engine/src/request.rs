@@ -1,6 +1,6 @@
 //! What one asks of a collection, and what one gets.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
@@ -36,6 +36,10 @@ pub struct SearchRequest {
     pub exact: bool,
     /// Breadth of the search in L0's graphs; `None`: the default.
     pub ef: Option<usize>,
+    /// Look into no further bucket after so long, and answer with what was found until then. One
+    /// bucket is always looked into, and filters and the exact scores of what was found are worked
+    /// out to the end.
+    pub deadline: Option<Duration>,
     /// Only rows that match.
     pub filter: Option<Arc<dyn RowPredicate>>,
     /// Columns to return, as indices into the collection's schema; `None`: all.
@@ -45,7 +49,17 @@ pub struct SearchRequest {
 impl SearchRequest {
     /// The `k` nearest rows with all their columns at the default recall.
     pub fn new(query: Vec<f32>, k: usize) -> Self {
-        Self { query, k, recall: None, nprobe: None, exact: false, ef: None, filter: None, projection: None }
+        Self {
+            query,
+            k,
+            recall: None,
+            nprobe: None,
+            exact: false,
+            ef: None,
+            deadline: None,
+            filter: None,
+            projection: None,
+        }
     }
 }
 
@@ -70,6 +84,8 @@ pub enum StopReason {
     Nprobe,
     /// Every matching row was compared exactly.
     Exact,
+    /// Its time was over.
+    Deadline,
 }
 
 impl StopReason {
@@ -80,6 +96,7 @@ impl StopReason {
             Self::RecallReached => "recall_reached",
             Self::Nprobe => "nprobe",
             Self::Exact => "exact",
+            Self::Deadline => "deadline",
         }
     }
 }
@@ -91,6 +108,8 @@ pub struct SearchStats {
     pub buckets_ranked: usize,
     /// Buckets scanned.
     pub buckets_probed: usize,
+    /// Buckets that were left out since no row of them could match.
+    pub buckets_skipped: usize,
     /// Rows whose codes were compared, L0 included.
     pub rows_scanned: usize,
     /// Rows compared exactly.

@@ -59,6 +59,9 @@ pub struct Settings {
     pub direct_io: bool,
     /// Recall of a search that does not ask for one.
     pub target_recall: f32,
+    /// Searches are run again exactly, to see how much they found and to fit the stop rule to it: this
+    /// share of one core's time may go into that. 0: none are.
+    pub audit_cpu_share: f32,
     /// Seed of all randomness, so that a run can be repeated.
     pub seed: u64,
 }
@@ -82,6 +85,7 @@ impl Default for Settings {
             cache_bytes: 4 << 30,
             direct_io: true,
             target_recall: 0.95,
+            audit_cpu_share: 0.05,
             seed: 0x5eed,
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! `cargo run --example calibrate -- BASE:QUERIES:DIM[:METRIC] ..`, each file row-major
 //! little-endian f32. Half of the queries train, half test; truth is found by comparing everything.
+//! Also what a few audited searches make of the default weights.
 
 use std::{env, fs, time::Instant};
 
-use drift_ivf::{BUCKET_ROWS, BucketHeader, Features, Members, Router, StopRule, StopState, cluster, fit};
+use drift_ivf::{BUCKET_ROWS, BucketHeader, Features, Members, Router, StopRule, StopState, Walk, cluster, fit, refit};
 use drift_types::{Metric, Neighbor, TopK, VectorId, Vectors};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -15,6 +16,8 @@ use rayon::prelude::*;
 const SEARCHES: [(usize, u64); 6] = [(1, 1), (10, 1), (100, 1), (1000, 1), (10, 4), (10, 16)];
 const RECALLS: [f32; 4] = [0.90, 0.95, 0.98, 0.99];
 const SAMPLES_PER_SET: usize = 300_000;
+/// Audits a rule is refitted from.
+const AUDITS: [usize; 4] = [16, 32, 120, 360];
 
 struct DataSet {
     name: String,
@@ -47,6 +50,14 @@ fn main() {
         set.report(&rule);
         println!("{}: default", set.name);
         set.report(&StopRule::default());
+        let walks = set.walks();
+        for audits in AUDITS.into_iter().filter(|&audits| audits <= walks.len()) {
+            let walks = &walks[..audits];
+            let begun = Instant::now();
+            let rule = refit(&StopRule::default(), walks);
+            println!("{}: {audits} audits, in {:?}, {:.3?}", set.name, begun.elapsed(), rule.weights);
+            set.report(&rule);
+        }
     }
 }
 
@@ -150,6 +161,14 @@ impl DataSet {
         pairs.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
         pairs.truncate(SAMPLES_PER_SET);
         pairs
+    }
+
+    /// Audits of plain searches for 10.
+    fn walks(&self) -> Vec<Walk> {
+        let walk = |search, moments: Vec<Moment>| {
+            (search == 1).then(|| Walk::new(moments.into_iter().map(|m| (m.features, m.missing))))
+        };
+        self.for_half(0, walk).into_iter().flatten().collect()
     }
 
     /// For the other half of the queries: recall asked -> recall found, and what it took.

@@ -1,6 +1,6 @@
 //! Logistic regression by Newton's method (iteratively reweighted least squares).
 
-use crate::{Features, N_FEATURES, StopRule};
+use crate::{Features, N_FEATURES, StopRule, Walk};
 
 const NEWTON_STEPS: usize = 25;
 /// Ridge per sample: keeps weights finite where the data separate or say nothing.
@@ -21,14 +21,34 @@ type Matrix = [Vector; N_FEATURES];
 /// in the sense of cross entropy, above all where little is missing. Without samples it predicts
 /// one half.
 pub fn fit(samples: &[(Features, f32)]) -> StopRule {
-    let mut problem = Problem { samples, importance: vec![1.0; samples.len()] };
-    let mut rule = problem.minimise([0.0; N_FEATURES]);
-    for _ in 0..REFITS {
-        let decisive = |x: &Features| DECISIVE.contains(&round(&rule).missing(x));
-        problem.importance = samples.iter().map(|(x, _)| if decisive(x) { 1.0 } else { INDECISIVE_WEIGHT }).collect();
-        rule = problem.minimise(rule);
+    let prior = Prior { at: [0.0; N_FEATURES], precision: diagonal(RIDGE) };
+    let mut problem = Problem { samples, importance: vec![1.0; samples.len()], prior };
+    let first = problem.minimise([0.0; N_FEATURES]);
+    round(&problem.minimise_where_decisive(first))
+}
+
+/// `prior`, moved towards the rule that best explains `walks`: halfway where there are `worth` of
+/// them, hardly where there are few, nearly all the way where there are many.
+///
+/// The prior's precision is the information that `worth` walks like these hold about each direction
+/// of weights (Zellner's g-prior, 1986), so features of different scales move alike.
+pub(crate) fn fit_near<'a>(prior: &StopRule, worth: f32, walks: impl ExactSizeIterator<Item = &'a Walk>) -> StopRule {
+    let share = f64::from(worth) / walks.len().max(1) as f64;
+    let samples: Vec<(Features, f32)> = walks.flat_map(Walk::samples).collect();
+    if samples.is_empty() {
+        return prior.clone();
     }
-    round(&rule)
+    let at = prior.weights.map(f64::from);
+    let ridge = Prior { at, precision: diagonal(RIDGE) };
+    let mut problem = Problem { importance: decisive(&samples, prior), samples: &samples, prior: ridge };
+    problem.prior.precision = problem.derivatives(&at).1.map(|row| row.map(|x| share * x));
+    round(&problem.minimise_where_decisive(at))
+}
+
+/// How much each sample counts for a rule like `rule`.
+fn decisive(samples: &[(Features, f32)], rule: &StopRule) -> Vec<f64> {
+    let weight = |x: &Features| if DECISIVE.contains(&rule.missing(x)) { 1.0 } else { INDECISIVE_WEIGHT };
+    samples.iter().map(|(x, _)| weight(x)).collect()
 }
 
 fn round(weights: &Vector) -> StopRule {
@@ -43,9 +63,24 @@ struct Problem<'a> {
     samples: &'a [(Features, f32)],
     /// One per sample.
     importance: Vec<f64>,
+    prior: Prior,
+}
+
+/// What is believed of the weights before any sample: a normal distribution, its precision per sample.
+struct Prior {
+    at: Vector,
+    precision: Matrix,
 }
 
 impl Problem<'_> {
+    fn minimise_where_decisive(&mut self, mut weights: Vector) -> Vector {
+        for _ in 0..REFITS {
+            self.importance = decisive(self.samples, &round(&weights));
+            weights = self.minimise(weights);
+        }
+        weights
+    }
+
     fn minimise(&self, mut weights: Vector) -> Vector {
         let mut current = self.loss(&weights);
         for _ in 0..NEWTON_STEPS {
@@ -77,20 +112,21 @@ impl Problem<'_> {
         weighted.map(move |((x, y), importance)| (x, *y as f64, importance / total))
     }
 
-    /// Mean cross entropy with the ridge's penalty.
+    /// Mean cross entropy with the prior's penalty.
     fn loss(&self, weights: &Vector) -> f64 {
         let entropy = self.weighted().map(|(x, y, importance)| {
             let z = logit(weights, x);
             // ln(1 + e^z) - y z, arranged so that e^z cannot overflow.
             importance * (z.max(0.0) + (-z.abs()).exp().ln_1p() - y * z)
         });
-        let penalty: f64 = weights.iter().map(|w| w * w).sum();
-        entropy.sum::<f64>() + RIDGE / 2.0 * penalty
+        let (off, pull) = self.pull(weights);
+        let penalty: f64 = off.iter().zip(pull).map(|(a, b)| a * b).sum();
+        entropy.sum::<f64>() + penalty / 2.0
     }
 
     fn derivatives(&self, weights: &Vector) -> (Vector, Matrix) {
-        let mut gradient = weights.map(|w| RIDGE * w);
-        let mut hessian = [[0.0; N_FEATURES]; N_FEATURES];
+        let mut gradient = self.pull(weights).1;
+        let mut hessian = self.prior.precision;
         for (x, y, importance) in self.weighted() {
             let p = 1.0 / (1.0 + (-logit(weights, x)).exp());
             let x = x.map(f64::from);
@@ -101,9 +137,19 @@ impl Problem<'_> {
                 }
             }
         }
-        (0..N_FEATURES).for_each(|i| hessian[i][i] += RIDGE);
         (gradient, hessian)
     }
+
+    /// How far `weights` are off the prior, and its gradient there.
+    fn pull(&self, weights: &Vector) -> (Vector, Vector) {
+        let off: Vector = std::array::from_fn(|i| weights[i] - self.prior.at[i]);
+        let times = |row: &Vector| row.iter().zip(off).map(|(a, b)| a * b).sum();
+        (off, std::array::from_fn(|i| times(&self.prior.precision[i])))
+    }
+}
+
+fn diagonal(x: f64) -> Matrix {
+    std::array::from_fn(|i| std::array::from_fn(|j| if i == j { x } else { 0.0 }))
 }
 
 /// Solves `a x = b` for a symmetric positive definite `a` by Gaussian elimination (no pivoting needed).

@@ -42,6 +42,7 @@
 
 mod arrange;
 mod bucket_header;
+mod calibration;
 mod centroids;
 mod cluster;
 mod cooldown;
@@ -55,9 +56,11 @@ mod router;
 mod split;
 mod stop;
 mod urgency;
+mod walk;
 
 pub use arrange::{Act, ArrangedBucket, Arrangement, DRIFT_MAX};
 pub use bucket_header::BucketHeader;
+pub use calibration::refit;
 pub use centroids::{Centroids, Nearest};
 pub use cluster::{Clustering, cluster};
 pub use cooldown::is_cooling;
@@ -71,6 +74,7 @@ pub use router::Router;
 pub use split::{Split, should_split, split};
 pub use stop::{Features, N_FEATURES, StopRule, StopState};
 pub use urgency::{BucketLoad, Urgency};
+pub use walk::Walk;
 
 /// Rows a bucket aims at. Counted in rows, whatever the code: measured best on text embeddings and
 /// on images, with half and twice as many close behind.

@@ -25,9 +25,13 @@ pub struct StopRule {
 impl StopRule {
     /// The predicted share of the true top-k not found yet, strictly between 0 and 1.
     pub fn missing(&self, features: &Features) -> f32 {
-        let z: f32 = self.weights.iter().zip(features).map(|(w, x)| w * x).sum();
         // Bounded, so that a prediction never rounds to "nothing missing": recall 1 reads everything.
-        1.0 / (1.0 + (-z.clamp(-30.0, 30.0)).exp())
+        1.0 / (1.0 + (-self.log_odds(features).clamp(-30.0, 30.0)).exp())
+    }
+
+    /// ln(missing / found).
+    pub(crate) fn log_odds(&self, features: &Features) -> f32 {
+        self.weights.iter().zip(features).map(|(w, x)| w * x).sum()
     }
 }
 
@@ -39,7 +43,7 @@ impl Default for StopRule {
     ///
     /// Unit vectors under the inner product get the same. Rows of unequal norms do not: the images
     /// got .93 and .99 at five to seven times the rows, and .87 where .95 was asked for k = 100.
-    /// Refit for such data.
+    /// [`refit`](crate::refit) halves what is read there.
     fn default() -> Self {
         let weights = [3.804, 2.199, -0.128, -4.552, -5.022, 0.348, 4.190, 1.323, -2.882, -0.226];
         Self { weights }

@@ -26,6 +26,11 @@ impl BlobRef {
         Ok(Self { path, length, crc32c })
     }
 
+    /// Whether these bytes are the object's.
+    pub fn describes(&self, bytes: &[u8]) -> bool {
+        self.length == bytes.len() as u64 && self.crc32c == crc32c::crc32c(bytes)
+    }
+
     /// Reads the object back.
     ///
     /// # Errors

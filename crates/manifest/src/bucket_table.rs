@@ -14,6 +14,7 @@ use ulid::Ulid;
 
 use crate::{
     Action, Error, Result,
+    column::{column, downcast, missing},
     frame::{self, HEADER},
 };
 
@@ -244,16 +245,4 @@ fn run_list(runs: &ListArray, i: usize) -> Result<Vec<(SegmentId, u32)>, ArrowEr
             Ok((SegmentId(Ulid::from_bytes(id)), numbers.value(i)))
         })
         .collect()
-}
-
-fn column<'a, A: Array + 'static>(batch: &'a RecordBatch, name: &str) -> Result<&'a A, ArrowError> {
-    downcast(batch.column_by_name(name).ok_or_else(|| missing(name))?, name)
-}
-
-fn downcast<'a, A: Array + 'static>(array: &'a ArrayRef, name: &str) -> Result<&'a A, ArrowError> {
-    array.as_any().downcast_ref().ok_or_else(|| missing(name))
-}
-
-fn missing(name: &str) -> ArrowError {
-    ArrowError::SchemaError(format!("column '{name}' is missing or of another type"))
 }

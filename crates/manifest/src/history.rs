@@ -1,4 +1,5 @@
-//! What maintenance did, and how good searches were found to be.
+//! What maintenance did, and how good searches were found to be. Nothing depends on it but the
+//! weights, and these only for speed.
 
 use std::collections::VecDeque;
 
@@ -29,6 +30,12 @@ impl History {
     /// Adds a sample; the oldest one goes when there are too many.
     pub fn sample(&mut self, sample: RecallSample) {
         push_bounded(&mut self.samples, sample, Self::SAMPLES_MAX);
+    }
+
+    /// When the newest event or sample was, in milliseconds since 1970.
+    pub fn newest_ms(&self) -> u64 {
+        let event = self.events.back().map_or(0, |event| event.at_ms);
+        self.samples.back().map_or(0, |sample| sample.at_ms).max(event)
     }
 }
 

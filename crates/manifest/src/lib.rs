@@ -11,10 +11,12 @@
 mod blob;
 mod bucket_table;
 mod catalog;
+mod column;
 mod conservation;
 mod error;
 mod frame;
 mod history;
+mod history_encoding;
 mod listing;
 mod log;
 mod manifest;

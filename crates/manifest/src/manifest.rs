@@ -24,6 +24,9 @@ pub struct Manifest {
     pub segments: Vec<SegmentEntry>,
     /// The [`crate::BucketTable`], once there are buckets.
     pub buckets: Option<BlobRef>,
+    /// The [`crate::History`], once there is anything to tell.
+    #[serde(default)]
+    pub history: Option<BlobRef>,
     /// Sum of the segments' conservation hashes; see [`crate::conservation_hash`].
     pub conservation: u64,
 }
@@ -95,6 +98,7 @@ impl Manifest {
             next_bucket: 0,
             segments: Vec::new(),
             buckets: None,
+            history: None,
             conservation: 0,
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
 use drift_manifest::{
-    Action, BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Error, Manifest, Numbered,
-    SegmentEntry, TombstoneRef,
+    Action, BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Error, Event, History, Manifest,
+    Numbered, RecallSample, SegmentEntry, TombstoneRef,
 };
 use drift_types::{BucketId, CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
 use proptest::{collection::vec, prelude::*};
@@ -62,7 +62,8 @@ prop_compose! {
     fn manifest()(
         collection: u128, dim in prop::option::of(1u32..2_000), applied: u64, next_bucket: u32, epoch: u64,
         metric in prop::sample::select(vec![Metric::L2, Metric::Cosine, Metric::InnerProduct]),
-        segments in vec(segment(), 0..5), buckets in prop::option::of(blob()), steps in 0..3,
+        segments in vec(segment(), 0..5), buckets in prop::option::of(blob()), history in prop::option::of(blob()),
+        steps in 0..3,
     ) -> Manifest {
         let writer = Ulid::new();
         let mut manifest = Manifest::first(CollectionId(Ulid(collection)), schema(dim, metric), epoch, writer);
@@ -70,7 +71,7 @@ prop_compose! {
             manifest = manifest.successor(epoch, writer);
         }
         let conservation = segments.iter().fold(0, |sum: u64, segment| sum.wrapping_add(segment.conservation));
-        Manifest { applied: SeqNo(applied), next_bucket, segments, buckets, conservation, ..manifest }
+        Manifest { applied: SeqNo(applied), next_bucket, segments, buckets, history, conservation, ..manifest }
     }
 }
 
@@ -102,6 +103,41 @@ fn bucket_table() -> impl Strategy<Value = BucketTable> {
     (1usize..20).prop_flat_map(|dim| vec(bucket(dim), 0..10)).prop_map(|rows| BucketTable { rows })
 }
 
+prop_compose! {
+    fn event()(
+        u64s in any::<[u64; 8]>(), u32s in any::<[u32; 2]>(), drifts in any::<[f32; 2]>(), cause in ".{0,20}",
+        action in prop::sample::select(Action::ALL.to_vec()), bucket in prop::option::of(any::<u32>()),
+    ) -> Event {
+        let [at_ms, manifest, rows_before, rows_after, dead_before, rows_moved, duration_us, bytes] = u64s;
+        let ([buckets_before, buckets_after], [drift_before, drift_after]) = (u32s, drifts);
+        let bucket = bucket.map(BucketId);
+        Event {
+            at_ms, manifest, action, cause, bucket, rows_before, rows_after, dead_before, buckets_before,
+            buckets_after, rows_moved, drift_before, drift_after, duration_us, bytes,
+        }
+    }
+}
+
+prop_compose! {
+    fn sample()(
+        at_ms: u64, rows_scanned: u64, u32s in any::<[u32; 3]>(), recalls in any::<[f32; 3]>(), stop_reason in "[a-z]{0,9}",
+    ) -> RecallSample {
+        let ([k, buckets_ranked, buckets_probed], [asked, predicted, measured]) = (u32s, recalls);
+        RecallSample {
+            at_ms, k, asked, predicted, measured, buckets_ranked, buckets_probed, rows_scanned, stop_reason,
+        }
+    }
+}
+
+prop_compose! {
+    fn history()(
+        events in vec(event(), 0..8), samples in vec(sample(), 0..8),
+        weights in prop::option::of(vec(any::<f32>(), 0..12)),
+    ) -> History {
+        History { events: events.into(), samples: samples.into(), weights }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -125,10 +161,16 @@ proptest! {
     }
 
     #[test]
+    fn histories_come_back(history in history()) {
+        prop_assert_eq!(History::decode("x", &history.encode()).unwrap(), history);
+    }
+
+    #[test]
     fn noise_is_no_manifest(noise in vec(any::<u8>(), 0..300)) {
         prop_assert!(Manifest::decode("x", &noise).is_err());
         prop_assert!(Catalog::decode("x", &noise).is_err());
         prop_assert!(BucketTable::decode("x", &noise).is_err());
+        prop_assert!(History::decode("x", &noise).is_err());
         prop_assert!(drift_manifest::tombstones::decode("x", &noise).is_err());
     }
 }
@@ -178,6 +220,7 @@ fn every_changed_byte_and_every_truncation_is_noticed() {
     };
     let table = BucketTable { rows: vec![row.clone(), row] }.encode().unwrap();
     no_damage_goes_unnoticed(&table, |bytes| BucketTable::decode("x", bytes));
+    no_damage_goes_unnoticed(&remembered(2).encode(), |bytes| History::decode("x", bytes));
     let dead = drift_manifest::tombstones::encode(&(0..500).map(|row| row * 3).collect());
     no_damage_goes_unnoticed(&dead, |bytes| drift_manifest::tombstones::decode("x", bytes));
 }
@@ -187,6 +230,7 @@ fn objects_are_not_mistaken_for_each_other() {
     let manifest = Manifest::first(CollectionId(Ulid::new()), schema(None, Metric::L2), 1, Ulid::new()).encode();
     assert!(Catalog::decode("x", &manifest).is_err());
     assert!(BucketTable::decode("x", &manifest).is_err());
+    assert!(History::decode("x", &manifest).is_err());
     assert!(drift_manifest::tombstones::decode("x", &manifest).is_err());
 }
 
@@ -200,4 +244,54 @@ fn a_table_of_uneven_vectors_is_refused() {
     for rows in [vec![row(0, 0)], vec![row(2, 3)], vec![row(2, 2), row(3, 3)]] {
         assert!(matches!(BucketTable { rows }.encode(), Err(Error::Invalid(_))));
     }
+}
+
+/// A history of `n` events and samples.
+fn remembered(n: u64) -> History {
+    let mut history = History { weights: Some(vec![0.5, -1.5]), ..History::default() };
+    for at_ms in 0..n {
+        history.record(Event {
+            at_ms,
+            manifest: 7,
+            action: Action::Split,
+            cause: "257 rows".into(),
+            bucket: (at_ms > 0).then_some(BucketId(3)),
+            rows_before: 257,
+            rows_after: 257,
+            dead_before: 0,
+            buckets_before: 1,
+            buckets_after: 2,
+            rows_moved: 128,
+            drift_before: 0.25,
+            drift_after: 0.0,
+            duration_us: 900,
+            bytes: 65_536,
+        });
+        history.sample(RecallSample {
+            at_ms,
+            k: 10,
+            asked: 0.95,
+            predicted: 0.953,
+            measured: 1.0,
+            buckets_ranked: 40,
+            buckets_probed: 9,
+            rows_scanned: 1_152,
+            stop_reason: "recall_reached".into(),
+        });
+    }
+    history
+}
+
+#[test]
+fn a_history_is_bounded_where_it_is_kept_and_where_it_is_read() {
+    let n = History::EVENTS_MAX.max(History::SAMPLES_MAX) as u64 + 100;
+    let kept = remembered(n);
+    assert_eq!((kept.events.len(), kept.samples.len()), (History::EVENTS_MAX, History::SAMPLES_MAX));
+    assert_eq!(kept.newest_ms(), n - 1);
+    let mut too_long = kept.clone();
+    too_long.events.extend(remembered(5).events);
+    let read = History::decode("x", &too_long.encode()).unwrap();
+    assert_eq!(read.events.len(), History::EVENTS_MAX);
+    assert_eq!(read.events.back(), too_long.events.back());
+    assert!(kept.encode().len() < 1 << 20);
 }

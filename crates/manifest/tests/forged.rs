@@ -7,7 +7,7 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use drift_ipc::read_stream;
-use drift_manifest::{BucketRow, BucketTable, Error};
+use drift_manifest::{BucketRow, BucketTable, Error, History, RecallSample};
 use drift_types::{BucketId, SegmentId};
 use ulid::Ulid;
 
@@ -81,5 +81,42 @@ fn no_changed_byte_of_a_bucket_table_makes_it_panic() {
                 table.encode().expect("what was read can be written");
             }
         }
+    }
+}
+
+#[test]
+fn no_changed_byte_of_a_history_makes_it_panic() {
+    let mut history = History { weights: Some(vec![1.0, 2.0]), ..History::default() };
+    history.sample(RecallSample {
+        at_ms: 1,
+        k: 10,
+        asked: 0.95,
+        predicted: 0.96,
+        measured: 0.9,
+        buckets_ranked: 30,
+        buckets_probed: 4,
+        rows_scanned: 512,
+        stop_reason: "nprobe".into(),
+    });
+    let object = history.encode();
+    for at in HEADER..object.len() {
+        for value in [0, 0xff] {
+            let mut body = object[HEADER..].to_vec();
+            body[at - HEADER] = value;
+            if let Ok(history) = History::decode("x", &with_body(&object, &body)) {
+                history.encode();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_history_without_one_of_its_columns_is_refused() {
+    let object = History::default().encode();
+    let numbers: ArrayRef = Arc::new(Float32Array::from(vec![1.0]));
+    for name in ["events", "samples", "weights"] {
+        let forged = with_column(&object, name, numbers.clone());
+        let read = History::decode("x", &forged);
+        assert!(matches!(read, Err(Error::Corrupt { .. })), "{name}: {read:?}");
     }
 }

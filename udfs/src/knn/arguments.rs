@@ -1,6 +1,6 @@
 //! What `knn` is told: expressions while a statement is planned, values when it runs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, cast::AsArray, types::Float32Type};
 use arrow_schema::{DataType, Schema};
@@ -12,7 +12,10 @@ use datafusion::{
 };
 use drift_engine::{CollectionSchema, SearchRequest};
 
-use crate::{error::invalid, settings::check_recall};
+use crate::{
+    error::invalid,
+    settings::{DriftOptions, check_recall},
+};
 
 /// The largest `k`: a search keeps its winners in memory.
 pub const K_MAX: usize = 1_000_000;
@@ -28,11 +31,13 @@ pub enum Knob {
     Exact,
     /// The breadth of the search in the graphs of rows not yet in buckets.
     Ef,
+    /// After how many milliseconds to answer with what was found until then.
+    DeadlineMs,
 }
 
 impl Knob {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Recall, Self::Nprobe, Self::Exact, Self::Ef];
+    pub const ALL: [Self; 5] = [Self::Recall, Self::Nprobe, Self::Exact, Self::Ef, Self::DeadlineMs];
 
     /// Its name in SQL.
     pub fn name(self) -> &'static str {
@@ -41,6 +46,7 @@ impl Knob {
             Self::Nprobe => "nprobe",
             Self::Exact => "exact",
             Self::Ef => "ef",
+            Self::DeadlineMs => "deadline_ms",
         }
     }
 
@@ -48,7 +54,7 @@ impl Knob {
     pub fn data_type(self) -> DataType {
         match self {
             Self::Recall => DataType::Float64,
-            Self::Nprobe | Self::Ef => DataType::Int64,
+            Self::Nprobe | Self::Ef | Self::DeadlineMs => DataType::Int64,
             Self::Exact => DataType::Boolean,
         }
     }
@@ -94,19 +100,23 @@ impl Arguments<Arc<dyn PhysicalExpr>> {
 }
 
 impl Arguments<ScalarValue> {
-    /// The search they ask for, where `recall` holds unless they say otherwise.
+    /// The search they ask for, where the session's options hold unless they say otherwise.
     ///
     /// # Errors
     /// A value that makes no sense, with what would.
-    pub fn request(&self, recall: f32) -> Result<SearchRequest> {
+    pub fn request(&self, session: &DriftOptions) -> Result<SearchRequest> {
         let mut request = SearchRequest::new(query_vector(&self.query)?, count("k", &self.k)?);
-        request.recall = Some(recall);
+        request.recall = Some(session.target_recall);
+        request.deadline = session.deadline();
         for (&knob, value) in &self.knobs {
             match knob {
                 Knob::Recall => request.recall = Some(check_recall(number(knob, value)?)?),
                 Knob::Nprobe => request.nprobe = Some(count(knob.name(), value)?),
                 Knob::Ef => request.ef = Some(count(knob.name(), value)?),
                 Knob::Exact => request.exact = boolean(knob, value)?,
+                Knob::DeadlineMs => {
+                    request.deadline = Some(Duration::from_millis(count(knob.name(), value)? as u64));
+                }
             }
         }
         Ok(request)
@@ -187,6 +197,10 @@ mod tests {
         ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Float64))
     }
 
+    fn recall(target_recall: f32) -> DriftOptions {
+        DriftOptions { target_recall, ..DriftOptions::default() }
+    }
+
     fn message(result: Result<SearchRequest>) -> String {
         result.expect_err("a bad argument").to_string()
     }
@@ -196,24 +210,39 @@ mod tests {
         let mut good = arguments(list(&[1.0, 2.5]), 3);
         good.knobs.insert(Knob::Exact, true.into());
         good.knobs.insert(Knob::Nprobe, 7_i32.into());
-        let request = good.request(0.9).expect("good arguments");
+        let request = good.request(&recall(0.9)).expect("good arguments");
         assert_eq!((request.query, request.k, request.recall), (vec![1.0, 2.5], 3, Some(0.9)));
-        assert_eq!((request.exact, request.nprobe, request.ef), (true, Some(7), None));
+        assert_eq!((request.exact, request.nprobe, request.ef, request.deadline), (true, Some(7), None, None));
+    }
+
+    #[test]
+    fn a_search_has_its_own_deadline_or_the_sessions() {
+        let session = DriftOptions { deadline_ms: 20, ..DriftOptions::default() };
+        let mut search = arguments(list(&[1.0]), 3);
+        assert_eq!(search.request(&session).expect("good").deadline, Some(Duration::from_millis(20)));
+        search.knobs.insert(Knob::DeadlineMs, 5_i64.into());
+        assert_eq!(search.request(&session).expect("good").deadline, Some(Duration::from_millis(5)));
     }
 
     #[test]
     fn bad_values_say_what_is_wrong() {
         for k in [0, -1, K_MAX as i64 + 1, i64::MAX] {
-            assert!(message(arguments(list(&[1.0]), k).request(1.0)).contains(&format!("k is {k}")));
+            assert!(message(arguments(list(&[1.0]), k).request(&recall(1.0))).contains(&format!("k is {k}")));
         }
-        assert!(message(arguments(list(&[f64::NAN]), 1).request(1.0)).contains("value 0 of the query vector is NaN"));
-        assert!(message(arguments(list(&[0.0, 1e300]), 1).request(1.0)).contains("value 1 of the query vector is inf"));
-        assert!(message(arguments("text".into(), 1).request(1.0)).contains("Utf8"));
-        assert!(message(arguments(ScalarValue::Null, 1).request(1.0)).contains("NULL"));
+        assert!(
+            message(arguments(list(&[f64::NAN]), 1).request(&recall(1.0)))
+                .contains("value 0 of the query vector is NaN")
+        );
+        assert!(
+            message(arguments(list(&[0.0, 1e300]), 1).request(&recall(1.0)))
+                .contains("value 1 of the query vector is inf")
+        );
+        assert!(message(arguments("text".into(), 1).request(&recall(1.0))).contains("Utf8"));
+        assert!(message(arguments(ScalarValue::Null, 1).request(&recall(1.0))).contains("NULL"));
         for recall in [0.0, 1.5, f64::NAN] {
             let mut bad = arguments(list(&[1.0]), 1);
             bad.knobs.insert(Knob::Recall, recall.into());
-            assert!(message(bad.request(1.0)).contains("(0, 1]"));
+            assert!(message(bad.request(&recall(1.0))).contains("(0, 1]"));
         }
     }
 }

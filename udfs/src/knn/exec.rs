@@ -119,14 +119,13 @@ impl ExecutionPlan for KnnExec {
     }
 
     fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let options = context.session_config().options().extensions.get::<DriftOptions>();
-        let recall = options.map(|o| o.target_recall).unwrap_or(DriftOptions::default().target_recall);
+        let options = context.session_config().options().extensions.get::<DriftOptions>().cloned().unwrap_or_default();
         let (collection, arguments) = (self.collection.clone(), self.arguments.clone());
         let (filter, projection) = (self.filter.clone(), self.projection.clone());
         let (schema, metrics) = (self.schema(), self.metrics.clone());
         let search = async move {
             // Only now: a scalar subquery among the arguments has run when the stream is polled.
-            let mut request = arguments.evaluate()?.request(recall)?;
+            let mut request = arguments.evaluate()?.request(&options)?;
             request.filter = filter;
             request.projection = Some(projection);
             let found = collection.search(request).await.map_err(to_datafusion)?;

@@ -14,6 +14,7 @@ pub(super) fn record(metrics: &ExecutionPlanMetricsSet, stats: &SearchStats, row
     let counters = [
         ("buckets_ranked", stats.buckets_ranked),
         ("buckets_probed", stats.buckets_probed),
+        ("buckets_skipped", stats.buckets_skipped),
         ("rows_scanned", stats.rows_scanned),
         ("rows_reranked", stats.rows_reranked),
         ("l0_rows", stats.l0_rows),

@@ -1,4 +1,4 @@
-//! `knn(collection, query, k [, recall => | nprobe => | exact => | ef => ])`.
+//! `knn(collection, query, k [, recall => | nprobe => | exact => | ef => | deadline_ms => ])`.
 //!
 //! However a query comes to it, by the function or by `ORDER BY distance LIMIT k`, there is one
 //! plan node, [`KnnNode`], and one operator, [`KnnExec`].

@@ -23,7 +23,7 @@ use drift_engine::{Collection, Database};
 use super::{Arguments, KnnNode, Knob, arguments::query_type};
 use crate::error::{collection, invalid};
 
-const USAGE: &str = "knn('collection', query, k [, recall => 0.95] [, nprobe => 20] [, exact => true] [, ef => 100])";
+const USAGE: &str = "knn('collection', query, k [, recall => 0.95] [, nprobe => 20] [, exact => true] [, ef => 100] [, deadline_ms => 50])";
 
 /// The arguments that need no name, in their order.
 const POSITIONS: [&str; 3] = ["collection", "query", "k"];

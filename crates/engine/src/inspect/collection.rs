@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
-use drift_manifest::{Catalog, Manifest, VersionLog, paths};
+use drift_manifest::{Catalog, History, Manifest, VersionLog, paths};
 use drift_storage::Store;
 use drift_types::CollectionId;
 
@@ -65,15 +65,25 @@ async fn check_once(
         runs.insert(entry.id, segment::check(store, &manifest, entry, &mut checked).await);
     }
     buckets::check(store, &manifest, &runs, &mut checked).await;
+    check_history(store, &manifest, &mut checked).await;
     checked.unnamed_files = unnamed(store, &manifest).await?;
     Ok((checked, Some(manifest.stamp.id)))
+}
+
+async fn check_history(store: &Store, manifest: &Manifest, checked: &mut Checked) {
+    let Some(blob) = &manifest.history else { return };
+    checked.files += 1;
+    checked.bytes += blob.length;
+    if let Err(error) = blob.read(store).await.and_then(|bytes| History::decode(&blob.path, &bytes)) {
+        checked.wrong.push(Finding::of_manifest(&blob.path, error));
+    }
 }
 
 /// Counts the files of a collection that its manifest does not name.
 async fn unnamed(store: &Store, manifest: &Manifest) -> Result<u64> {
     let named: HashSet<String> = objects(manifest);
     let mut count = 0;
-    for kind in ["segment", "tombstone", "buckets"] {
+    for kind in paths::OBJECT_KINDS {
         let dir = format!("c/{}/{kind}", manifest.collection);
         count += store.list(&dir).await?.iter().filter(|name| !named.contains(&format!("{dir}/{name}"))).count();
     }

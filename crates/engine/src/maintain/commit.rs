@@ -16,6 +16,7 @@ use ulid::Ulid;
 use super::{
     draft::{Draft, DraftBucket},
     garbage::prune,
+    history,
     log::JobLog,
 };
 use crate::{
@@ -53,19 +54,15 @@ pub(super) async fn commit(
     draft.prune();
     // A lazy log may hold the rows that took these deletes' place: it goes first.
     collection.writer.ask(|reply| Command::Sync { reply: Some(reply) }).await?;
-    let next = next_manifest(shared, manifest, &draft, ending.applied).await?;
-    let versions = VersionLog::<Manifest>::manifests(shared.store.clone(), shared.id);
-    match versions.commit(&next, Some(manifest)).await? {
-        Committed::Committed => {}
-        Committed::Conflict(_) => {
-            return Err(Error::new(ErrorKind::Unavailable, "another writer changed the collection: restart this one"));
-        }
-    }
     let log = std::mem::take(&mut draft.log);
     shared.budget.spend(log.bytes_read + log.bytes_written);
     shared.totals.read(log.bytes_read);
     shared.totals.written(log.bytes_written);
-    record(shared, log, &ending, [manifest, &next], draft.buckets.len());
+    let events = events(log, &ending, manifest, &draft, shared.snapshot.load().level1.buckets.len());
+    let next = next_manifest(shared, manifest, &draft, ending.applied, &events).await?;
+    let versions = VersionLog::<Manifest>::manifests(shared.store.clone(), shared.id);
+    create(&versions, &next, manifest).await?;
+    remember_events(shared, events);
     let previous = std::mem::replace(manifest, next);
     for view in &shared.snapshot.load().segments {
         if !draft.segments.iter().any(|kept| kept.place == view.place) {
@@ -79,23 +76,36 @@ pub(super) async fn commit(
     Ok(())
 }
 
-/// Puts what a job did into the history.
-fn record(shared: &Shared, mut log: JobLog, ending: &Ending, [from, to]: [&Manifest; 2], buckets: usize) {
+fn remember_events(shared: &Shared, events: Vec<Event>) {
+    let mut history = shared.history.lock().unwrap_or_else(PoisonError::into_inner);
+    events.into_iter().for_each(|event| history.record(event));
+}
+
+/// What a job did, for the history.
+fn events(mut log: JobLog, ending: &Ending, before: &Manifest, draft: &Draft, buckets: usize) -> Vec<Event> {
     if let Some(action) = ending.action {
-        let dead = from.segments.iter().map(|segment| segment.rows - segment.live_rows).sum();
         log.note(Event {
             action,
             cause: ending.cause.to_owned(),
-            rows_before: from.live_rows(),
-            rows_after: to.live_rows(),
-            dead_before: dead,
-            buckets_before: shared.snapshot.load().level1.buckets.len() as u32,
-            buckets_after: buckets as u32,
+            rows_before: before.live_rows(),
+            rows_after: draft.segments.iter().map(SegmentView::live_rows).sum(),
+            dead_before: before.segments.iter().map(|segment| segment.rows - segment.live_rows).sum(),
+            buckets_before: buckets as u32,
+            buckets_after: draft.buckets.len() as u32,
             ..Event::default()
         });
     }
-    let mut history = shared.history.lock().unwrap_or_else(PoisonError::into_inner);
-    log.finish(to.stamp.id).into_iter().for_each(|event| history.record(event));
+    log.finish(draft.manifest)
+}
+
+/// Creates the manifest that follows `manifest`.
+pub(super) async fn create(log: &VersionLog<Manifest>, next: &Manifest, manifest: &Manifest) -> Result<()> {
+    match log.commit(next, Some(manifest)).await? {
+        Committed::Committed => Ok(()),
+        Committed::Conflict(_) => {
+            Err(Error::new(ErrorKind::Unavailable, "another writer changed the collection: restart this one"))
+        }
+    }
 }
 
 async fn swap(collection: &Collection, draft: Draft, ending: Ending) -> Result<()> {
@@ -144,7 +154,13 @@ pub(crate) fn level1(
     Level1 { manifest, buckets, router }
 }
 
-async fn next_manifest(shared: &Shared, manifest: &Manifest, draft: &Draft, applied: SeqNo) -> Result<Manifest> {
+async fn next_manifest(
+    shared: &Shared,
+    manifest: &Manifest,
+    draft: &Draft,
+    applied: SeqNo,
+    events: &[Event],
+) -> Result<Manifest> {
     let mut next = manifest.successor(shared.epoch, shared.writer_id);
     next.schema = draft.schema.to_manifest();
     next.applied = applied.max(manifest.applied);
@@ -156,6 +172,7 @@ async fn next_manifest(shared: &Shared, manifest: &Manifest, draft: &Draft, appl
     }
     next.conservation = next.segments.iter().fold(0, |sum, s| sum.wrapping_add(s.conservation));
     next.buckets = bucket_table(shared, draft).await?;
+    next.history = history::publish(shared, manifest, events).await?;
     Ok(next)
 }
 

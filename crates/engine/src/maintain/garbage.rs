@@ -72,14 +72,15 @@ pub(crate) async fn prune<T: Numbered>(log: &VersionLog<T>, settings: &Settings)
 pub(crate) fn objects(manifest: &Manifest) -> HashSet<String> {
     let segments = manifest.segments.iter().map(|s| paths::segment_path(manifest.collection, s.id));
     let tombstones = manifest.segments.iter().filter_map(|s| s.tombstones.as_ref()).map(|t| t.blob.path.clone());
-    segments.chain(tombstones).chain(manifest.buckets.as_ref().map(|b| b.path.clone())).collect()
+    let tables = manifest.buckets.iter().chain(&manifest.history).map(|blob| blob.path.clone());
+    segments.chain(tombstones).chain(tables).collect()
 }
 
 /// Removes what a crash has left behind: objects of the collection that its manifest does not name.
 /// Only the one writer of a database may call this, before it writes.
 pub(crate) async fn sweep_unreferenced(store: &Store, manifest: &Manifest) -> Result<()> {
     let kept = objects(manifest);
-    for kind in ["segment", "tombstone", "buckets"] {
+    for kind in paths::OBJECT_KINDS {
         let dir = format!("c/{}/{kind}", manifest.collection);
         for name in store.list(&dir).await? {
             let path = format!("{dir}/{name}");

@@ -5,7 +5,7 @@ use std::{
 
 use tokio::{sync::Notify, task::JoinHandle};
 
-use super::{Budget, compact, flush, look::look};
+use super::{Budget, compact, flush, look::look, remember};
 use crate::{
     Collection, Durability, Result, Settings,
     compute::Class,
@@ -85,6 +85,7 @@ async fn flush_due(collection: &Collection) -> Result<()> {
         flush(collection, Class::Background).await?;
     }
     build_graph(collection).await?;
+    remember(collection, age_max).await?;
     shared.garbage.sweep(shared).await;
     Ok(())
 }

@@ -4,7 +4,7 @@ use drift_manifest::{Commit as Committed, Manifest, SegmentEntry, VersionLog, co
 use drift_segment::{FooterRef, SegmentReader};
 use drift_types::CollectionId;
 
-use super::buckets::stored_buckets;
+use super::{buckets::stored_buckets, history::stored_history};
 use crate::{
     CollectionSchema, Error, ErrorKind, Result,
     collection::Shared,
@@ -56,7 +56,8 @@ pub(crate) async fn restore(parts: &Parts, name: &str, manifest: Manifest) -> Re
         live: Arc::new(live),
     };
     let applied = manifest.applied;
-    let shared = Arc::new(Shared::new(parts, name, manifest, snapshot.clone()));
+    let history = stored_history(parts, &manifest).await?;
+    let shared = Arc::new(Shared::new(parts, name, manifest, snapshot.clone(), history));
     Ok(CollectionState::new(shared, snapshot, ids, applied))
 }
 
@@ -110,7 +111,7 @@ async fn open_segment(
 
 /// Removes the files of a collection that no catalog names any more.
 pub(crate) async fn remove_collection(store: &drift_storage::Store, id: CollectionId) -> Result<()> {
-    for kind in ["segment", "tombstone", "buckets", "manifest"] {
+    for kind in paths::OBJECT_KINDS.into_iter().chain(["manifest"]) {
         let dir = format!("c/{id}/{kind}");
         for name in store.list(&dir).await? {
             store.delete(&format!("{dir}/{name}")).await?;

@@ -2,9 +2,11 @@
 
 mod buckets;
 mod collection;
+mod history;
 mod log;
 mod log_place;
 
 pub(crate) use collection::{open_collection, remove_collection, restore};
+pub(crate) use history::stored_rule;
 pub(crate) use log::{OpenLog, Stopped, open_log};
 pub(crate) use log_place::LogPlace;

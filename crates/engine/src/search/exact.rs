@@ -20,6 +20,40 @@ pub(super) async fn search(
     stats: &mut SearchStats,
 ) -> Result<Vec<Hit>> {
     let mut top = TopK::new(query.k);
+    stats.rows_reranked += search_l0(snapshot, query, sets, &mut top);
+    stats.stop_reason = StopReason::Exact;
+    'segments: for (i, view) in snapshot.segments.iter().enumerate() {
+        let rows = match sets {
+            Some(sets) => sets.segments[i].clone(),
+            None => live_set(view.reader.rows() as usize, &view.dead),
+        };
+        for run in 0..view.reader.runs().len() as u32 {
+            let entry = &view.reader.runs()[run as usize];
+            let wanted = rows.slice(entry.first_row as usize, entry.rows as usize);
+            let wanted: Vec<u32> = wanted.set_indices_u32().collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            if stats.buckets_probed > 0 && query.is_late() {
+                stats.stop_reason = StopReason::Deadline;
+                break 'segments;
+            }
+            score_rows(view, i as u32, run, wanted.iter().copied(), query, &mut top).await?;
+            stats.buckets_probed += 1;
+            stats.rows_reranked += wanted.len();
+            tokio::task::yield_now().await;
+        }
+    }
+    stats.buckets_ranked = stats.buckets_probed;
+    let all = sets.map_or(snapshot.rows(), |sets| sets.count() as u64);
+    // A row is as likely to be a neighbour as any other.
+    stats.predicted_recall = stats.rows_reranked as f32 / all.max(1) as f32;
+    Ok(top.into_sorted())
+}
+
+/// Compares every live, matching row of L0; returns their number.
+pub(super) fn search_l0(snapshot: &Snapshot, query: &Query, sets: Option<&RowSets>, top: &mut TopK<Hit>) -> usize {
+    let mut rows = 0;
     for (i, table) in snapshot.l0.iter().enumerate().filter(|(_, t)| t.live_rows() > 0) {
         let live = |row: u32| match sets {
             Some(sets) => sets.l0[i].value(row as usize),
@@ -31,28 +65,9 @@ pub(super) async fn search(
             let row = RowRef { in_l0: true, place: i as u32, ordinal: hit.ordinal };
             top.push(Hit { score: hit.score, id: hit.id, row });
         }
-        stats.rows_reranked += sets.map_or(table.live_rows(), |s| s.l0[i].count_set_bits());
+        rows += sets.map_or(table.live_rows(), |s| s.l0[i].count_set_bits());
     }
-    for (i, view) in snapshot.segments.iter().enumerate() {
-        let rows = match sets {
-            Some(sets) => sets.segments[i].clone(),
-            None => live_set(view.reader.rows() as usize, &view.dead),
-        };
-        for run in 0..view.reader.runs().len() as u32 {
-            let entry = &view.reader.runs()[run as usize];
-            let wanted = rows.slice(entry.first_row as usize, entry.rows as usize);
-            let wanted: Vec<u32> = wanted.set_indices_u32().collect();
-            if !wanted.is_empty() {
-                score_rows(view, i as u32, run, wanted.iter().copied(), query, &mut top).await?;
-                stats.buckets_probed += 1;
-                stats.rows_reranked += wanted.len();
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-    stats.buckets_ranked = stats.buckets_probed;
-    stats.stop_reason = StopReason::Exact;
-    Ok(top.into_sorted())
+    rows
 }
 
 /// Looks up the exact scores of candidates, nearest bound first, until no bound can win any more.

@@ -6,6 +6,7 @@ use super::{
     candidates::{Candidates, Coded},
     filter::RowSets,
     query::Query,
+    trace::Trace,
 };
 use crate::{
     Result, SearchStats, StopReason,
@@ -15,7 +16,7 @@ use crate::{
 /// Buckets scanned between two chances for other tasks on this thread; about 200 us of work.
 const BUCKETS_PER_YIELD: usize = 32;
 
-/// Scans buckets, best first, until the stop rule is content.
+/// Scans buckets, best first, until the stop rule is content. A trace is told of each.
 pub(super) async fn scan_buckets(
     snapshot: &Snapshot,
     query: &Query,
@@ -23,12 +24,14 @@ pub(super) async fn scan_buckets(
     rule: &StopRule,
     out: &mut Candidates,
     stats: &mut SearchStats,
+    mut trace: Option<&mut Trace>,
 ) -> Result<()> {
     let Some(router) = &snapshot.level1.router else { return Ok(()) };
     let counts = sets.map(|sets| sets.rows_per_bucket(snapshot));
     let counts = counts.as_deref().unwrap_or(&snapshot.live);
     let mut ranking = router.rank(&query.vector, &|bucket| counts[bucket as usize]);
     stats.buckets_ranked = ranking.remaining();
+    stats.buckets_skipped = router.len() - stats.buckets_ranked;
     let mut stop = StopState::new(query.k, &ranking);
     let mut scanner = Sq8Scanner::new(&query.vector, query.metric == Metric::InnerProduct);
     let mut estimates = Vec::new();
@@ -42,20 +45,20 @@ pub(super) async fn scan_buckets(
         stats.buckets_probed += 1;
         stats.rows_scanned += rows;
         stop.observe(out.kth_score(), rows);
-        let Some(next) = ranking.peek() else { break };
-        if let Some(nprobe) = query.nprobe {
-            if stats.buckets_probed >= nprobe {
-                stats.stop_reason = StopReason::Nprobe;
-                stats.predicted_recall -= stop.missing(rule, &next);
-                break;
-            }
-        } else {
-            let missing = stop.missing(rule, &next);
-            if missing <= 1.0 - query.recall && out.kth_score().is_some() {
-                stats.stop_reason = StopReason::RecallReached;
-                stats.predicted_recall -= missing;
-                break;
-            }
+        let next = ranking.peek();
+        let features = next.and_then(|next| stop.features(&next));
+        if let Some(trace) = &mut trace {
+            trace.note(ranked.bucket, features);
+        }
+        if next.is_none() {
+            break;
+        }
+        // Without features nothing is known yet: two buckets are read and k rows found first.
+        let missing = features.map_or(1.0, |features| rule.missing(&features));
+        if let Some(reason) = reason_to_stop(query, stats, missing) {
+            stats.stop_reason = reason;
+            stats.predicted_recall -= missing;
+            break;
         }
         if stats.buckets_probed.is_multiple_of(BUCKETS_PER_YIELD) {
             tokio::task::yield_now().await;
@@ -63,6 +66,17 @@ pub(super) async fn scan_buckets(
     }
     stats.predicted_recall = stats.predicted_recall.max(0.0);
     Ok(())
+}
+
+/// Why a search that has come so far need not read another bucket, if so.
+fn reason_to_stop(query: &Query, stats: &SearchStats, missing: f32) -> Option<StopReason> {
+    if query.is_late() {
+        return Some(StopReason::Deadline);
+    }
+    match query.nprobe {
+        Some(nprobe) => (stats.buckets_probed >= nprobe).then_some(StopReason::Nprobe),
+        None => (missing <= 1.0 - query.recall).then_some(StopReason::RecallReached),
+    }
 }
 
 /// Scans one run's codes; returns its rows.

@@ -8,62 +8,79 @@ mod gather;
 mod keys;
 mod level1;
 mod query;
+mod trace;
 
 use std::sync::Arc;
 
+pub(crate) use candidates::Hit;
 pub(crate) use filter::{RowSets, matching_rows};
 pub(crate) use gather::scan;
-pub(crate) use query::unit_rows;
+pub(crate) use query::{Query, unit_rows};
+pub(crate) use trace::{Trace, walk};
 
 use drift_ivf::StopRule;
 use drift_types::TopK;
 
-use self::{
-    candidates::{Candidates, Hit, RowRef},
-    query::Query,
+use self::candidates::{Candidates, RowRef};
+use crate::{
+    Result, SearchRequest, SearchResult, SearchStats, StopReason, audit::Searched, collection::Shared,
+    snapshot::Snapshot,
 };
-use crate::{Result, SearchRequest, SearchResult, SearchStats, StopReason, compute::Compute, snapshot::Snapshot};
 
-/// Matching rows that are compared exactly rather than through codes: at most this many.
-const EXACT_ROWS_MAX: usize = 20_000;
+/// So few matching rows are compared exactly, whatever else there is...
+const EXACT_ROWS_MIN: u64 = 1_000;
+/// ...and up to so many, where reading codes would cost more:
+const EXACT_ROWS_MAX: u64 = 20_000;
+/// an exact comparison, of four times the bytes and far from the one before, costs as much as so many
+/// by codes in a row.
+const EXACT_ROW_COST: u64 = 16;
 /// Breadth of L0's graph search.
 const EF: usize = 64;
 
-/// Searches one snapshot.
-pub(crate) async fn search(
-    snapshot: Arc<Snapshot>,
-    request: &SearchRequest,
-    default_recall: f32,
-    compute: &Compute,
-) -> Result<SearchResult> {
-    let query = Query::new(request, &snapshot.schema, default_recall)?;
+/// Searches the newest snapshot of a collection.
+pub(crate) async fn search(shared: &Arc<Shared>, request: &SearchRequest) -> Result<SearchResult> {
+    // Whether it will be audited is settled before it runs: afterwards long searches would be favoured.
+    let audit = shared.audits.reserve();
+    let snapshot = shared.snapshot.load();
+    let query = Query::new(request, &snapshot.schema, shared.settings.target_recall)?;
     let sets = match &request.filter {
-        Some(filter) => Some(matching_rows(&snapshot, filter, compute).await?),
+        Some(filter) => Some(matching_rows(&snapshot, filter, &shared.compute).await?),
         None => None,
     };
     let mut stats =
         SearchStats { seq: snapshot.seq, predicted_recall: 1.0, l0_rows: snapshot.l0_rows(), ..Default::default() };
     let rows = sets.as_ref().map_or(snapshot.rows(), |s| s.count() as u64);
+    let is_exact = request.exact || (sets.is_some() && is_selective(rows, snapshot.rows()));
     let hits = if query.k == 0 || rows == 0 {
         Vec::new()
-    } else if request.exact || (sets.is_some() && rows <= EXACT_ROWS_MAX as u64) {
+    } else if is_exact {
         exact::search(&snapshot, &query, sets.as_ref(), &mut stats).await?
     } else {
-        by_codes(&snapshot, &query, sets.as_ref(), &mut stats).await?
+        by_codes(&snapshot, &query, sets.as_ref(), &shared.rule.load(), &mut stats, None).await?
     };
     let batch = gather::winners(&snapshot, &hits, request.projection.as_deref()).await?;
+    if let Some(audit) = audit.filter(|_| !is_exact && !hits.is_empty()) {
+        audit.offer(Searched { shared: shared.clone(), snapshot, query, sets, hits, stats });
+    }
     Ok(SearchResult { batch, stats })
+}
+
+/// Whether `rows` that match, of `all` rows, are compared exactly for less than it takes to read codes.
+fn is_selective(rows: u64, all: u64) -> bool {
+    rows <= EXACT_ROWS_MIN || (rows <= EXACT_ROWS_MAX && rows * EXACT_ROW_COST <= all)
 }
 
 async fn by_codes(
     snapshot: &Snapshot,
     query: &Query,
     sets: Option<&RowSets>,
+    rule: &StopRule,
     stats: &mut SearchStats,
+    trace: Option<&mut Trace>,
 ) -> Result<Vec<Hit>> {
     let mut candidates = Candidates::new(query.k);
     search_l0(snapshot, query, sets, &mut candidates, stats);
-    level1::scan_buckets(snapshot, query, sets, &StopRule::default(), &mut candidates, stats).await?;
+    level1::scan_buckets(snapshot, query, sets, rule, &mut candidates, stats, trace).await?;
     exact::rerank(snapshot, query, candidates, stats).await
 }
 

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use drift_types::Metric;
 
 use crate::{CollectionSchema, Error, Result, SearchRequest};
@@ -6,6 +8,7 @@ use crate::{CollectionSchema, Error, Result, SearchRequest};
 const K_MAX: usize = 100_000;
 
 /// A checked request, in index space.
+#[derive(Clone, Debug)]
 pub(crate) struct Query {
     pub vector: Vec<f32>,
     pub metric: Metric,
@@ -13,6 +16,7 @@ pub(crate) struct Query {
     pub recall: f32,
     pub nprobe: Option<usize>,
     pub ef: Option<usize>,
+    pub deadline: Option<Instant>,
 }
 
 impl Query {
@@ -54,7 +58,20 @@ impl Query {
             }
             drift_kernels::scale(&mut vector, 1.0 / norm_sq.sqrt());
         }
-        Ok(Self { vector, metric: schema.metric, k: request.k, recall, nprobe: request.nprobe, ef: request.ef })
+        Ok(Self {
+            vector,
+            metric: schema.metric,
+            k: request.k,
+            recall,
+            nprobe: request.nprobe,
+            ef: request.ef,
+            deadline: request.deadline.and_then(|span| Instant::now().checked_add(span)),
+        })
+    }
+
+    /// Whether its time is over.
+    pub fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// The exact score of a row as inserted; `inv_norm` is one over its length, used under cosine.

@@ -1,9 +1,12 @@
 //! The engine from outside: against a naive model, across restarts and crashes.
 
+mod audit;
 mod bad_input;
 mod bulk;
 mod compaction;
+mod deadline;
 mod faults;
+mod filtered;
 mod fixture;
 mod interrupted;
 mod larger_than_memory;

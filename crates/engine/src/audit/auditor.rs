@@ -1,0 +1,81 @@
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
+
+use super::{
+    Account, Audits, Searched,
+    rerun::{Audit, rerun},
+};
+use crate::{Result, collection::Shared, compute::Class};
+
+/// After an error it rests this long.
+const REST: Duration = Duration::from_secs(5);
+
+/// The task that audits a database's searches. It ends when it is dropped.
+pub(crate) struct Auditor(JoinHandle<()>);
+
+impl Auditor {
+    pub fn start(audits: Arc<Audits>, mut offered: mpsc::Receiver<Searched>, cpu_share: f32) -> Self {
+        Self(tokio::spawn(async move {
+            let mut account = Account::new(cpu_share, Instant::now());
+            while let Some(searched) = offered.recv().await {
+                let rest = match audit(searched).await {
+                    Ok(taken) => account.spend(taken, Instant::now()),
+                    Err(e) => {
+                        tracing::warn!("a search could not be run again exactly: {e}");
+                        Some(REST)
+                    }
+                };
+                if let Some(rest) = rest {
+                    audits.set_open(false);
+                    while offered.try_recv().is_ok() {} // lets go of their snapshots
+                    tokio::time::sleep(rest).await;
+                    audits.set_open(true);
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Auditor {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Audits one search, and fits its collection's rule anew when that is due; returns the time it took.
+async fn audit(searched: Searched) -> Result<Duration> {
+    let shared = searched.shared.clone();
+    let handle = Handle::current();
+    let work = move || handle.block_on(rerun(&searched));
+    let (found, mut taken) = timed(&shared, work).await?;
+    let Audit { sample, walk } = found?;
+    shared.history.lock().unwrap_or_else(PoisonError::into_inner).sample(sample);
+    let due = {
+        let mut walks = shared.walks.lock().unwrap_or_else(PoisonError::into_inner);
+        walks.add(walk);
+        walks.due()
+    };
+    if let Some(refit) = due {
+        let (rule, more) = timed(&shared, || refit.run()).await?;
+        taken += more;
+        tracing::debug!("{}: stop rule fitted anew: {:?}", shared.name, rule.weights);
+        shared.history.lock().unwrap_or_else(PoisonError::into_inner).weights = Some(rule.weights.to_vec());
+        shared.rule.store(Arc::new(rule));
+    }
+    shared.totals.audited(taken);
+    Ok(taken)
+}
+
+/// Runs work on the pool that leaves a core to the foreground, and says how long it took.
+async fn timed<T: Send + 'static>(shared: &Shared, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Duration)> {
+    let timed = move || {
+        let start = Instant::now();
+        let done = work();
+        (done, start.elapsed())
+    };
+    shared.compute.run(Class::Background, timed).await
+}

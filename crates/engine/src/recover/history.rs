@@ -1,0 +1,25 @@
+use drift_ivf::StopRule;
+use drift_manifest::{History, Manifest};
+
+use crate::{Error, ErrorKind, Result, database::Parts};
+
+/// The history a manifest names. No row depends on it, so one that is damaged or gone is done without.
+pub(super) async fn stored_history(parts: &Parts, manifest: &Manifest) -> Result<History> {
+    let Some(blob) = &manifest.history else { return Ok(History::default()) };
+    let stored = blob.read(&parts.store).await.and_then(|bytes| History::decode(&blob.path, &bytes));
+    match stored.map_err(Error::from) {
+        Ok(history) => Ok(history),
+        Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+            tracing::warn!("going on without what is remembered of maintenance and recall: {e}");
+            Ok(History::default())
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// The stop rule as it was fitted last; the default one if it never was.
+pub(crate) fn stored_rule(history: &History) -> StopRule {
+    let weights = history.weights.as_deref().filter(|weights| weights.iter().all(|w| w.is_finite()));
+    let weights = weights.and_then(|weights| weights.try_into().ok());
+    weights.map_or_else(StopRule::default, |weights| StopRule { weights })
+}
