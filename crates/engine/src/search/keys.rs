@@ -122,7 +122,9 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_look_up_reads_only_the_segments_that_may_hold_the_key() {
         let directory = tempfile::tempdir().unwrap();
-        let database = Database::open(directory.path().to_str().unwrap(), Settings::default()).await.unwrap();
+        // Untended, so that each flush leaves a segment.
+        let settings = Settings { maintenance: false, ..Settings::default() };
+        let database = Database::open(directory.path().to_str().unwrap(), settings).await.unwrap();
         let item = Arc::new(Field::new("item", DataType::Float32, true));
         let schema = Schema::new(vec![
             Field::new("id", DataType::Int64, false),
