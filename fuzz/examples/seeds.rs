@@ -3,16 +3,14 @@
 use std::{fs, path::Path, sync::Arc};
 
 use arrow_array::{
-    ArrayRef, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray, cast::AsArray,
+    ArrayRef, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray,
+    cast::AsArray,
     types::{Float32Type, Int32Type},
 };
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
-use drift_codec::{
-    float::encode_chunk,
-    packed::pack,
-};
+use drift_codec::{float::encode_chunk, packed::pack};
 use drift_fuzz::{codecs, insert, manifest, pages, wal};
 use drift_manifest::{
     Action, BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Event, History, Manifest, Numbered,
@@ -56,7 +54,8 @@ fn codecs() {
         .flat_map(|value| value.to_le_bytes())
         .collect();
     seed("codecs", "values", &[codecs::VALUES, 0, 0], &values);
-    for (name, integers) in [("keys", (0..40).map(|i| i * i * 31 % 999).collect()), ("blocks", vec![7u64; 1030])] {
+    let keys = |len| (0..len).map(|i| i * i * 31 % 999).collect();
+    for (name, integers) in [("keys", keys(40)), ("blocks", vec![7u64; 1030]), ("full-block", keys(1030))] {
         let mut bytes = Vec::new();
         pack(&integers, &mut bytes);
         let [low, high] = (integers.len() as u16).to_le_bytes();
@@ -180,7 +179,9 @@ fn history() -> History {
 }
 
 fn segments() {
-    for (name, metric, compression) in [("l2", Metric::L2, Compression::Raw), ("cosine", Metric::Cosine, Compression::Smallest)] {
+    for (name, metric, compression) in
+        [("l2", Metric::L2, Compression::Raw), ("cosine", Metric::Cosine, Compression::Smallest)]
+    {
         let encoded = drift_segment::write(&segment(metric, compression)).expect("sound input");
         let input = pages::fold(&[&encoded.bytes]);
         seed("segment", name, &[1], &input);

@@ -50,10 +50,9 @@ fn come_back(values: &[f32]) {
 
 fn packed(bytes: &[u8], len: usize) {
     let Ok(packed) = Packed::parse(Bytes::copy_from_slice(bytes), len) else { return };
-    let mut values = Vec::new();
-    packed.unpack_into(&mut values);
+    let values: Vec<u64> = packed.iter().collect();
     assert_eq!(values.len(), len);
-    assert!(packed.iter().eq(values.iter().copied()), "one by one as all at once");
+    assert!((0..len).map(|i| packed.get(i)).eq(values.iter().copied()), "one by one as all at once");
     packs(&values);
 }
 

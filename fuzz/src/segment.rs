@@ -71,7 +71,7 @@ async fn read(store: &Store, file: Vec<u8>) {
 /// What was read; or an error that lays the blame on the file.
 fn sound<T: Debug>(read: Result<T, Error>) -> Option<T> {
     if let Err(error) = &read {
-        assert!(matches!(error, Error::Corrupt { .. } | Error::Newer { .. }), "{error:?}");
+        assert!(matches!(error, Error::Corrupt { .. } | Error::Newer { .. } | Error::Older { .. }), "{error:?}");
     }
     read.ok()
 }

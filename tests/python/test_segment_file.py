@@ -11,7 +11,7 @@ import pytest
 from drift_server import ROOT, DriftServer, sql
 from small_table import CREATE, flush, put, rows
 
-GOLDEN = ROOT / "crates/segment/tests/golden/v0.2.drift"
+GOLDEN = ROOT / "crates/segment/tests/golden/v0.3.drift"
 MAGIC = b"\x89DRFT\r\n\x1a"
 NAMES = "HOT COLD IDS PAYL SCHEMA DIRECTORY PAYLOAD_SUMS IDIX BLOM".split()
 SECTIONS = dict(enumerate(NAMES, start=1)) | {11: "KEY_FENCES"}

@@ -43,7 +43,7 @@ pub(crate) fn get(bytes: &[u8], width: u32, index: usize) -> u64 {
 }
 
 /// `width` ones, `width` being at most 64.
-fn mask(width: u32) -> u64 {
+pub(crate) fn mask(width: u32) -> u64 {
     u64::MAX.checked_shr(u64::BITS - width).unwrap_or(0)
 }
 

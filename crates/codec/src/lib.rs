@@ -10,6 +10,7 @@ mod bits;
 mod cursor;
 mod error;
 pub mod float;
+mod lanes;
 pub mod packed;
 mod sq8;
 mod sq8_scanner;

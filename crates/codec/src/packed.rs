@@ -1,15 +1,17 @@
 //! Integers (keys, sequence numbers, ordinals) by frame of reference: of each block of 1,024 values
 //! the smallest is kept, and the others as differences from it, in as many bits as the largest
 //! difference needs. Any value is read in constant time, so that the bytes can stay packed in memory.
+//! Full blocks are in the FastLanes layout, for those who read all; a shorter last one is packed one
+//! after the other, and so costs no full one.
 //!
 //! `docs/format/codecs.md` draws the bytes.
 
 use bytes::Bytes;
 
-use crate::{CodecError, bits};
+use crate::{CodecError, bits, lanes};
 
 /// Values of one block; the last may have fewer.
-pub const BLOCK: usize = 1024;
+pub const BLOCK: usize = lanes::BLOCK;
 
 /// Bytes in front for each block: base (u64) and width (u8).
 const HEADER: usize = 9;
@@ -25,6 +27,8 @@ pub struct Packed {
 
 #[derive(Clone, Copy, Debug)]
 struct Block<'a> {
+    /// How many values.
+    len: usize,
     /// The smallest value.
     base: u64,
     /// Bits of a difference, at most 64.
@@ -41,7 +45,10 @@ pub fn pack(values: &[u64], out: &mut Vec<u8>) {
         out.push(width as u8);
     }
     for (block, &(base, width)) in values.chunks(BLOCK).zip(&frames) {
-        bits::pack(block.iter().map(|value| value - base), width, out);
+        match block.try_into() {
+            Ok(full) => lanes::pack_u64(full, base, width, out),
+            Err(_) => bits::pack(block.iter().map(|value| value - base), width, out),
+        }
     }
 }
 
@@ -102,31 +109,42 @@ impl Packed {
         self.block(index / BLOCK).value(index % BLOCK)
     }
 
-    /// All values in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
-        (0..self.len).map(|index| self.get(index))
-    }
-
-    /// Appends all values to `out`.
-    pub fn unpack_into(&self, out: &mut Vec<u64>) {
-        out.reserve(self.len);
-        for i in 0..self.starts.len() {
-            let block = self.block(i);
-            out.extend((0..block_len(self.len, i)).map(|j| block.value(j)));
-        }
+    /// All values in order, a block unpacked at a time.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        let mut values = [0; BLOCK];
+        (0..self.len).map(move |index| {
+            let at = index % BLOCK;
+            if at == 0 {
+                self.block(index / BLOCK).unpack(&mut values);
+            }
+            values[at]
+        })
     }
 
     fn block(&self, index: usize) -> Block<'_> {
         let (base, width) = header(&self.bytes, index);
-        Block { base, width, differences: &self.bytes[self.starts[index]..] }
+        let (len, differences) = (block_len(self.len, index), &self.bytes[self.starts[index]..]);
+        Block { len, base, width, differences }
     }
 }
 
 impl Block<'_> {
     /// Forged headers may make base and difference overflow.
     fn value(&self, index: usize) -> u64 {
-        let difference = if self.width == 0 { 0 } else { bits::get(self.differences, self.width, index) };
+        let difference = match (self.width, self.len) {
+            (0, _) => 0,
+            (width, BLOCK) => lanes::get_u64(self.differences, width, index),
+            (width, _) => bits::get(self.differences, width, index),
+        };
         self.base.wrapping_add(difference)
+    }
+
+    /// Fills as many of `values` as there are.
+    fn unpack(&self, values: &mut [u64; BLOCK]) {
+        match self.len {
+            BLOCK => lanes::unpack_u64(self.differences, self.base, self.width, values),
+            len => (0..len).for_each(|i| values[i] = self.value(i)),
+        }
     }
 }
 

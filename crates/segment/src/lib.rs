@@ -34,8 +34,9 @@
 //! |---------|--------|
 //! | 0.1     | the first |
 //! | 0.2     | keys, sequence numbers and vectors coded; key index; bloom filter |
+//! | 0.3     | full blocks of keys, sequence numbers and ordinals in the FastLanes layout |
 //!
-//! Versions may change without notice until 1.0. There is no reader for 0.1.
+//! Versions may change without notice until 1.0. There is no reader for 0.1 and 0.2.
 #![forbid(unsafe_code)]
 
 mod bloom;

@@ -13,7 +13,7 @@ const DIM: usize = 5;
 const RUNS: [std::ops::Range<usize>; 3] = [0..7, 7..8, 8..20];
 
 fn golden_path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v0.2.drift")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v0.3.drift")
 }
 
 fn keys() -> Vec<i64> {

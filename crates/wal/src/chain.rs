@@ -125,7 +125,8 @@ fn read_newest(sink: &dyn LogSink, database: Ulid, numbers: &[u64]) -> Result<Ne
         if file.header.oldest > number {
             return Err(file.corrupt(0, "its header says that it is not needed itself"));
         }
-        if newest.end == 0 {
+        // What stands behind a file of a higher epoch came late, and replay passes over it.
+        if newest.end == 0 || file.header.epoch > newest.epoch {
             newest.end = offset;
         }
         // A file that once grew elsewhere does not tell: then all that are there are needed.

@@ -78,7 +78,8 @@ pub fn measure(set: &Set, record: &mut Record) {
     }
 }
 
-fn fastest(mut run: impl FnMut()) -> Duration {
+/// The shortest time of several passes.
+pub fn fastest(mut run: impl FnMut()) -> Duration {
     let once = |_| {
         let start = Instant::now();
         run();

@@ -1,5 +1,5 @@
-//! Measures the codecs: bits per value and speed beside a copy and zstd, and what clamping the
-//! tails does to SQ8.
+//! Measures the codecs: bits per value and speed beside a copy and zstd, what clamping the tails
+//! does to SQ8, and packed integers.
 //!
 //! ```text
 //! cargo run --release -p drift-codec --example codecs -- [--record FILE --tag TAG] [FILE.f32:DIM ...]
@@ -8,6 +8,7 @@
 //! Figures go to the record as CSV.
 
 mod floats;
+mod integers;
 mod quantizer;
 mod sets;
 
@@ -42,6 +43,7 @@ fn main() {
         floats::measure(set, &mut record);
         quantizer::measure(set, &mut record);
     }
+    integers::measure(&sets::integers(), &mut record);
     if let Some(path) = path {
         let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("the record can be written");
         record.lines.iter().for_each(|line| writeln!(file, "{line}").expect("the record can be written"));

@@ -43,6 +43,26 @@ pub fn generated() -> Vec<Set> {
     sets.map(|(name, rows)| Set { name: format!("generated {name}"), dim, rows }).into()
 }
 
+/// Keys, sequence numbers or ordinals.
+pub struct Integers {
+    pub name: &'static str,
+    pub values: Vec<u64>,
+}
+
+/// What segments hold of 65,536 rows: keys that were counted up, in order and as buckets mix them; keys
+/// that are hashes; sequence numbers of statements of a hundred rows.
+pub fn integers() -> Vec<Integers> {
+    let mut rng = fastrand::Rng::with_seed(3);
+    let ordered: Vec<u64> = (1 << 40..(1 << 40) + 65_536).collect();
+    let mut mixed = ordered.clone();
+    rng.shuffle(&mut mixed);
+    let hashes = ordered.iter().map(|_| rng.u64(..)).collect();
+    let statements = mixed.iter().map(|key| 1_000_000 + key % 65_536 / 100).collect();
+    let sets =
+        [("keys in order", ordered), ("keys mixed", mixed), ("hashed keys", hashes), ("sequence numbers", statements)];
+    sets.map(|(name, values)| Integers { name, values }).into()
+}
+
 /// About normally distributed (Irwin-Hall, n = 12).
 fn normal(rng: &mut fastrand::Rng) -> f32 {
     (0..12).map(|_| rng.f32()).sum::<f32>() - 6.0

@@ -1,24 +1,14 @@
 //! Bit-packing of a chunk's u32: in the FastLanes layout (Afroozeh, Boncz, VLDB'23) where the chunk
 //! is full, so that lanes unpack side by side, else one value behind the other.
 
-use fastlanes::FoR;
-
-use super::CHUNK;
-use crate::{CodecError, bits, cursor::Cursor};
-
-/// Words of a full chunk per bit of width.
-const WORDS: usize = CHUNK / 32;
+use crate::{CodecError, bits, cursor::Cursor, lanes};
 
 /// Appends the differences of `values` to `base`, each below 2^`width`.
 pub(super) fn pack(values: &[u32], base: u32, width: u32, out: &mut Vec<u8>) {
-    let Ok(values) = values.try_into() else {
-        let differences = values.iter().map(|value| u64::from(value.wrapping_sub(base)));
-        return bits::pack(differences, width, out);
-    };
-    let mut words = [0; CHUNK];
-    let words = &mut words[..WORDS * width as usize];
-    pack_full(values, base, width, words);
-    out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    match values.try_into() {
+        Ok(full) => lanes::pack_u32(full, base, width, out),
+        Err(_) => bits::pack(values.iter().map(|value| u64::from(value.wrapping_sub(base))), width, out),
+    }
 }
 
 /// Reads `out.len()` differences of `width` bits, and adds `base` to each.
@@ -30,51 +20,21 @@ pub(super) fn unpack(from: &mut Cursor<'_>, base: u32, width: u32, out: &mut [u3
         return Err(CodecError::Corrupt("integers of more than 32 bits"));
     }
     let bytes = from.take(bits::packed_len(out.len(), width))?;
-    if let Ok(out) = <&mut [u32; CHUNK]>::try_from(&mut *out) {
-        let mut words = [0; CHUNK];
-        let words = &mut words[..WORDS * width as usize];
-        for (word, &bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
-            *word = u32::from_le_bytes(bytes);
-        }
-        unpack_full(words, base, width, out);
-    } else {
-        for (i, value) in out.iter_mut().enumerate() {
-            *value = base.wrapping_add(bits::get(bytes, width, i) as u32);
+    match out.try_into() {
+        Ok(full) => lanes::unpack_u32(bytes, base, width, full),
+        Err(_) => {
+            for (i, value) in out.iter_mut().enumerate() {
+                *value = base.wrapping_add(bits::get(bytes, width, i) as u32);
+            }
         }
     }
     Ok(())
 }
 
-/// Makes functions over a full chunk, whose width is known at run time, of those of the crate
-/// `fastlanes`, compiled once for each width.
-macro_rules! for_each_width {
-    ($($width:literal)*) => {
-        fn pack_full(values: &[u32; CHUNK], base: u32, width: u32, words: &mut [u32]) {
-            match width {
-                $($width => u32::for_pack::<$width, { WORDS * $width }>(values, base, sized(words)),)*
-                _ => unreachable!("u32 of {width} bits"),
-            }
-        }
-
-        fn unpack_full(words: &[u32], base: u32, width: u32, out: &mut [u32; CHUNK]) {
-            match width {
-                $($width => u32::unfor_pack::<$width, { WORDS * $width }>(sized(words), base, out),)*
-                _ => unreachable!("u32 of {width} bits"),
-            }
-        }
-    };
-}
-
-for_each_width!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
-
-/// Words cut to the length of their width, as the array they are.
-fn sized<Words, Array: TryFrom<Words>>(words: Words) -> Array {
-    Array::try_from(words).unwrap_or_else(|_| unreachable!("the caller cuts the words by the width"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::float::CHUNK;
 
     #[test]
     fn every_width_comes_back_from_full_and_short_chunks() {

@@ -260,6 +260,20 @@ fn a_late_fence_hides_neither_the_newest_epoch_nor_what_is_deleted() -> Result<(
     Ok(())
 }
 
+#[test]
+fn a_late_fence_does_not_tell_where_a_log_that_grew_elsewhere_ends() -> Result<(), Error> {
+    let late = opened_by(&[1, 2])?.read(2).expect("the fence of epoch 2");
+    let grown = Disk::new(1 << 20);
+    writer(grown.clone(), 3)?.append(&groups(1..3))?;
+    let mut moved = Disk::of_whole_files();
+    moved.create(1, &grown.read(1).expect("the log")).expect("the first number is free");
+    moved.create(2, &late).expect("the next number is free");
+    assert_eq!(read(&moved)?.0, groups(1..3));
+    writer(moved.clone(), 4)?.append(&groups(3..4))?;
+    assert_eq!(read(&moved)?.0, groups(1..4));
+    Ok(())
+}
+
 /// A disk on which something happens right before the first file is created.
 struct Interrupted {
     disk: Disk,
