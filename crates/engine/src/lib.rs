@@ -36,7 +36,7 @@ pub use database::Database;
 pub use drift_manifest::{Action, Event, RecallSample};
 pub use error::{Error, ErrorKind, Result};
 pub use inspect::{Checked, CollectionLook, DatabaseLook, Finding, SegmentLook, Verification, look, verify};
-pub use report::{BucketReport, SegmentReport};
+pub use report::{BucketReport, ManifestReport, SegmentReport};
 pub use request::{
     Ack, CollectionStatus, RowPredicate, ScanRequest, SearchRequest, SearchResult, SearchStats, StopReason,
 };

@@ -11,4 +11,5 @@ mod model;
 mod outside;
 mod recall;
 mod remote;
+mod reports;
 mod restart;
