@@ -9,7 +9,7 @@ use arrow_flight::sql::{
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use datafusion::{catalog::SchemaProvider, datasource::TableType, prelude::SessionContext};
 use drift_engine::Database;
-use drift_sql::{CATALOG, SCHEMA};
+use drift_sql::{CATALOG, SCHEMA, SYSTEM_SCHEMA};
 use tonic::Status;
 
 use crate::{encode::wire_schema, error::IntoStatus};
@@ -61,14 +61,14 @@ pub(crate) fn schemas(ctx: &SessionContext, command: CommandGetDbSchemas) -> Res
     builder.build().map_err(IntoStatus::into_status)
 }
 
-/// The tables of a session: collections, and what was made in the session itself.
+/// The tables of a session: collections, system tables, and what was made in the session itself.
 pub(crate) async fn tables(ctx: &SessionContext, command: CommandGetTables) -> Result<RecordBatch, Status> {
     let mut builder = command.into_builder();
     for (catalog, schema, provider) in all_schemas(ctx) {
         for name in provider.table_names() {
             // A table may be dropped between the two calls.
             let Some(table) = provider.table(&name).await.map_err(IntoStatus::into_status)? else { continue };
-            let kind = type_name(table.table_type());
+            let kind = if schema == SYSTEM_SCHEMA { SYSTEM_TABLE } else { type_name(table.table_type()) };
             builder
                 .append(&catalog, &schema, &name, kind, &wire_schema(&table.schema()))
                 .map_err(IntoStatus::into_status)?;
@@ -83,8 +83,12 @@ pub(crate) fn table_types(command: CommandGetTableTypes) -> Result<RecordBatch, 
     for kind in [TableType::Base, TableType::View, TableType::Temporary] {
         builder.append(type_name(kind));
     }
+    builder.append(SYSTEM_TABLE);
     builder.build().map_err(IntoStatus::into_status)
 }
+
+/// What JDBC calls the kind of [`SYSTEM_SCHEMA`]'s tables.
+const SYSTEM_TABLE: &str = "SYSTEM TABLE";
 
 fn type_name(table_type: TableType) -> &'static str {
     match table_type {
@@ -94,11 +98,14 @@ fn type_name(table_type: TableType) -> &'static str {
     }
 }
 
-/// The key column of a collection; no row when keys are generated.
+/// The key column of a collection; no row when keys are generated, nor for system tables.
 ///
 /// # Errors
 /// NOT_FOUND for an unknown collection.
 pub(crate) fn primary_keys(db: &Database, command: &CommandGetPrimaryKeys) -> Result<RecordBatch, Status> {
+    if command.db_schema.as_deref() == Some(SYSTEM_SCHEMA) {
+        return Ok(RecordBatch::new_empty(PRIMARY_KEYS.clone()));
+    }
     check_place(command.catalog.as_deref(), command.db_schema.as_deref())?;
     let schema = drift_udfs::collection(db, &command.table).map_err(IntoStatus::into_status)?.schema();
     let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(schema.key_name().map(|_| value))) };

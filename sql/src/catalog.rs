@@ -10,32 +10,41 @@ use datafusion::{
 };
 use drift_engine::Database;
 
-use crate::{DriftTable, SCHEMA};
+use crate::{
+    DriftTable, SCHEMA,
+    system::{SYSTEM_SCHEMA, SystemSchema},
+};
 
-/// The catalog of a database: one schema.
+/// The catalog of a database: the schema of its collections, and that of the system tables.
 pub(crate) struct DriftCatalog {
-    schema: Arc<DriftSchema>,
+    collections: Arc<DriftSchema>,
+    system: Arc<SystemSchema>,
 }
 
 impl DriftCatalog {
     pub(crate) fn new(database: Database) -> Self {
-        Self { schema: Arc::new(DriftSchema { database, session: MemorySchemaProvider::new() }) }
+        let system = Arc::new(SystemSchema::new(database.clone()));
+        Self { collections: Arc::new(DriftSchema { database, session: MemorySchemaProvider::new() }), system }
     }
 }
 
 impl fmt::Debug for DriftCatalog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DriftCatalog({:?})", self.schema)
+        write!(f, "DriftCatalog({:?}, {:?})", self.collections, self.system)
     }
 }
 
 impl CatalogProvider for DriftCatalog {
     fn schema_names(&self) -> Vec<String> {
-        vec![SCHEMA.into()]
+        vec![SYSTEM_SCHEMA.into(), SCHEMA.into()]
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        (name == SCHEMA).then(|| self.schema.clone() as _)
+        match name {
+            SCHEMA => Some(self.collections.clone()),
+            SYSTEM_SCHEMA => Some(self.system.clone()),
+            _ => None,
+        }
     }
 }
 

@@ -14,13 +14,16 @@ use crate::{
     CATALOG, SCHEMA,
     create::{Creation, create},
     session::database,
+    system::refuse_writes,
 };
 
 /// Executes a plan of [`plan`](crate::plan), its parameters bound.
 ///
 /// CREATE and DROP take effect before this returns, INSERT and DELETE when the result is read: one
-/// row, `count` (UInt64), which CREATE TABLE AS returns as well.
+/// row, `count` (UInt64), which CREATE TABLE AS returns as well. What would write to a system table is
+/// refused.
 pub async fn execute(ctx: &SessionContext, plan: LogicalPlan) -> Result<DataFrame> {
+    refuse_writes(&ctx.state(), &plan)?;
     match plan {
         LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(statement)) => {
             create(ctx, Creation::from_table(statement)).await
@@ -57,9 +60,14 @@ async fn drop_table(ctx: &SessionContext, statement: DropTable) -> Result<DataFr
 
 /// The name of the collection that `table` would be; `None` for other catalogs and schemas.
 pub(crate) fn collection_name(state: &SessionState, table: &TableReference) -> Option<String> {
+    is_in(state, table, SCHEMA).then(|| table.table().to_owned())
+}
+
+/// Whether `table` is, or would be, in a schema of Drift's catalog.
+pub(crate) fn is_in(state: &SessionState, table: &TableReference, schema: &str) -> bool {
     let defaults = &state.config_options().catalog;
     let table = table.clone().resolve(&defaults.default_catalog, &defaults.default_schema);
-    (*table.catalog == *CATALOG && *table.schema == *SCHEMA).then(|| table.table.to_string())
+    *table.catalog == *CATALOG && *table.schema == *schema
 }
 
 /// A result without rows or columns.

@@ -1,4 +1,4 @@
-//! A database as SQL sees it: collections are tables.
+//! A database as SQL sees it: collections are tables, and so is what the engine tells of itself.
 //!
 //! ```no_run
 //! # async fn example(database: &drift_engine::Database) -> datafusion::common::Result<()> {
@@ -17,10 +17,12 @@ mod insert;
 mod scan;
 mod session;
 mod statement;
+mod system;
 mod table;
 mod table_options;
 
 pub use execute::{execute, is_update};
 pub use session::{CATALOG, SCHEMA, session};
 pub use statement::plan;
+pub use system::SYSTEM_SCHEMA;
 pub use table::DriftTable;

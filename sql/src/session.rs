@@ -29,7 +29,7 @@ pub const SCHEMA: &str = "public";
 
 /// A session over `database`.
 ///
-/// Collections are the tables of `drift.public`; views and external tables made in the session
+/// Collections are the tables of `drift.public`, system tables those of `drift.drift`; views and external tables made in the session
 /// stand beside them and live as long as it does. A file's path in quotes is a table as well.
 /// Statements go through [`plan`](crate::plan) and [`execute`](crate::execute): a session by itself
 /// would create its tables in memory.

@@ -139,6 +139,12 @@ async fn announced_schemas_are_those_of_the_rows() {
         "SELECT lang, count(*) FROM (SELECT 'en' AS lang) GROUP BY lang UNION ALL SELECT NULL, 1",
         "EXPLAIN SELECT * FROM docs",
         "SHOW TABLES",
+        "SELECT * FROM drift.collections",
+        "SELECT * FROM drift.buckets",
+        "SELECT * FROM drift.segments",
+        "SELECT * FROM drift.manifests",
+        "SELECT * FROM drift.events",
+        "SELECT * FROM drift.recall_samples",
     ] {
         client.rows(sql).await;
     }
@@ -258,6 +264,28 @@ async fn metadata_names_tables_and_keys() {
     assert_eq!(client.fetch(info).await.column(3).as_string::<i32>().value(0), "id");
     for info in [client.0.get_catalogs().await, client.0.get_table_types().await, client.0.get_sql_info(vec![]).await] {
         assert!(client.fetch(info.expect("metadata")).await.num_rows() > 0);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn metadata_names_system_tables_as_such() {
+    let server = Server::with_docs().await;
+    let mut client = server.sql().await;
+    let ask = CommandGetTables { table_types: vec!["SYSTEM TABLE".into()], include_schema: true, ..Default::default() };
+    let info = client.0.get_tables(ask).await.expect("tables");
+    let tables = client.fetch(info).await;
+    let text = |column: usize, row| tables.column(column).as_string::<i32>().value(row).to_owned();
+    let names: Vec<_> = (0..tables.num_rows()).map(|row| text(2, row)).collect();
+    assert_eq!(names, ["buckets", "collections", "events", "manifests", "recall_samples", "segments"]);
+    for (row, name) in names.iter().enumerate() {
+        assert_eq!([text(0, row), text(1, row), text(3, row)], ["drift", "drift", "SYSTEM TABLE"]);
+        let schema = arrow_flight::IpcMessage(tables.column(4).as_binary::<i32>().value(row).to_vec().into());
+        let rows = client.rows(&format!("SELECT * FROM drift.{name}")).await;
+        assert_eq!(Schema::try_from(schema).expect("a schema"), *rows.schema());
+        let keys = CommandGetPrimaryKeys { db_schema: Some("drift".into()), table: name.clone(), ..Default::default() };
+        let info = client.0.get_primary_keys(keys).await.expect("an answer");
+        assert_eq!(client.fetch(info).await.num_rows(), 0);
     }
     server.stop().await;
 }

@@ -39,7 +39,7 @@ pub use drift_ivf::Urgency;
 pub use drift_manifest::{Action, Event, RecallSample};
 pub use error::{Error, ErrorKind, Result};
 pub use inspect::{Checked, CollectionLook, DatabaseLook, Finding, SegmentLook, Verification, look, verify};
-pub use report::{BucketReport, SegmentReport};
+pub use report::{BucketReport, ManifestReport, SegmentReport};
 pub use request::{
     Ack, CollectionStatus, RowPredicate, ScanRequest, SearchRequest, SearchResult, SearchStats, StopReason,
 };

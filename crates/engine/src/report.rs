@@ -1,13 +1,14 @@
-//! A collection's state in figures, one row per bucket or segment: what SQL shows as `drift.buckets`
-//! and `drift.segments`.
+//! A collection's state in figures, one row per bucket, segment or manifest: what SQL shows as
+//! `drift.buckets`, `drift.segments` and `drift.manifests`.
 
 use std::sync::PoisonError;
 
 use drift_ivf::Urgency;
-use drift_types::{BucketId, SegmentId};
+use drift_manifest::{Manifest, VersionLog};
+use drift_types::{BucketId, SegmentId, SeqNo};
 
 use crate::{
-    Action, Collection, Event, MaintenanceTotals, RecallSample, maintain,
+    Action, Collection, Event, MaintenanceTotals, RecallSample, Result, maintain,
     snapshot::{Bucket, RunRef, SegmentView, Snapshot},
 };
 
@@ -61,6 +62,29 @@ pub struct SegmentReport {
     pub bytes: u64,
 }
 
+/// A manifest that is still kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestReport {
+    /// Its number.
+    pub number: u64,
+    /// The one it follows; none for the first.
+    pub parent: Option<u64>,
+    /// Of the writer that made it.
+    pub epoch: u64,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// Log records up to this one are in its segments and tombstones.
+    pub applied: SeqNo,
+    /// Segments it names.
+    pub segments: usize,
+    /// Live rows in them.
+    pub rows: u64,
+    /// Dead rows in them.
+    pub dead: u64,
+    /// Their length.
+    pub bytes: u64,
+}
+
 impl Collection {
     /// All buckets, in the router's order.
     pub fn bucket_reports(&self) -> Vec<BucketReport> {
@@ -71,6 +95,16 @@ impl Collection {
     /// All live segments.
     pub fn segment_reports(&self) -> Vec<SegmentReport> {
         self.shared.snapshot.load().segments.iter().map(segment_report).collect()
+    }
+
+    /// The manifests that are kept, oldest first, read from the store. Only the newest one's files are
+    /// all there.
+    ///
+    /// # Errors
+    /// Those of the store; `Corrupt` when a manifest is damaged.
+    pub async fn manifest_reports(&self) -> Result<Vec<ManifestReport>> {
+        let log = VersionLog::<Manifest>::manifests(self.shared.store.clone(), self.shared.id);
+        Ok(log.load_all().await?.iter().map(manifest_report).collect())
     }
 
     /// What maintenance did, oldest first, as far as it is remembered.
@@ -121,5 +155,21 @@ fn segment_report(view: &SegmentView) -> SegmentReport {
         runs: view.bucket_of_run.len() as u32,
         unused_runs: view.bucket_of_run.iter().filter(|bucket| bucket.is_none()).count() as u32,
         bytes: view.reader.footer().file_length(),
+    }
+}
+
+fn manifest_report(manifest: &Manifest) -> ManifestReport {
+    let (stamp, segments) = (&manifest.stamp, &manifest.segments);
+    let rows = manifest.live_rows();
+    ManifestReport {
+        number: stamp.id,
+        parent: stamp.parent,
+        epoch: stamp.epoch,
+        created_ms: stamp.created_ms,
+        applied: manifest.applied,
+        segments: segments.len(),
+        rows,
+        dead: segments.iter().map(|s| s.rows).sum::<u64>() - rows,
+        bytes: segments.iter().map(|s| s.length).sum(),
     }
 }

@@ -3,6 +3,7 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use drift_storage::{Put, Store};
 use drift_types::CollectionId;
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -14,6 +15,9 @@ use crate::{
 
 /// What a boundary holds; only its name is ever read.
 const BOUNDARY_BODY: &str = "Versions below the number in this name do not count.\n";
+
+/// How many versions are read at once.
+const READS: usize = 8;
 
 /// What a [`VersionLog`] is a chain of.
 pub trait Numbered: Serialize + DeserializeOwned {
@@ -122,6 +126,27 @@ impl<T: Numbered> VersionLog<T> {
     /// invariant; the store's `NotFound` if it is not there.
     pub async fn load(&self, id: u64) -> Result<T> {
         self.load_counted(id, &mut 0).await
+    }
+
+    /// Every version that counts, oldest first.
+    ///
+    /// # Errors
+    /// As [`VersionLog::load_latest`], for each of them.
+    pub async fn load_all(&self) -> Result<Vec<T>> {
+        loop {
+            let listed = self.list().await?;
+            let loaded = self.load_listed(&listed).await;
+            // Others may commit and prune meanwhile.
+            if loaded.is_ok() || self.list().await? == listed {
+                return loaded;
+            }
+        }
+    }
+
+    async fn load_listed(&self, listed: &Listing) -> Result<Vec<T>> {
+        listed.check(&self.dir)?;
+        let counting = listed.versions.range(listed.boundary()..).copied();
+        stream::iter(counting).map(|id| self.load(id)).buffered(READS).try_collect().await
     }
 
     /// The version `id`, its length added to `bytes`.

@@ -42,15 +42,20 @@ async fn the_newest_versions_stay() {
         let store = Store::open(uri).await.unwrap();
         let log = VersionLog::catalog(store.clone());
         log.prune(KEPT).await.unwrap();
+        assert_eq!(log.load_all().await.unwrap(), []);
         let latest = grow(&log, 4).await;
         log.prune(KEPT).await.unwrap();
         assert_eq!(store.list("catalog").await.unwrap().len(), 4, "twice as many as must be are no reason");
+        let all = log.load_all().await.unwrap();
+        assert_eq!(all.iter().map(|version| version.stamp.id).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(all.last(), Some(&latest));
 
         let next = with_entry(&latest, latest.stamp.writer);
         log.commit(&next, Some(&latest)).await.unwrap();
         log.prune(KEPT).await.unwrap();
         let names = ["00000000000000000004.boundary", "00000000000000000004.dcat", "00000000000000000005.dcat"];
         assert_eq!(store.list("catalog").await.unwrap(), names);
+        assert_eq!(log.load_all().await.unwrap(), [latest, next.clone()]);
         assert_eq!(log.load_latest().await.unwrap(), Some(next));
         let chain = log.verify().await.unwrap();
         assert!(chain.wrong.is_empty() && chain.versions == 2, "{:?}", chain.wrong);
@@ -75,6 +80,8 @@ async fn a_version_below_the_boundary_does_not_count() {
     assert!(matches!(refused, Err(Error::Fenced { ours: 1, theirs: 1 })), "{refused:?}");
     assert!(store.exists(&path(3)).await.unwrap(), "it has landed");
     assert_eq!(log.load_latest().await.unwrap().as_ref(), Some(&latest), "but does not count");
+    let all = log.load_all().await.unwrap();
+    assert_eq!((all[0].stamp.id, all.len(), all.last()), (10, 2, Some(&latest)));
     let again = log.commit(&late, Some(&old)).await;
     assert!(matches!(again, Err(Error::Fenced { .. })), "nor when it is recognised: {again:?}");
     log.prune(KEPT).await.unwrap();
@@ -87,6 +94,7 @@ async fn a_lost_version_is_named_also_at_the_ends() {
     let log = VersionLog::catalog(store.clone());
     grow(&log, 3).await;
     store.delete(&path(1)).await.unwrap();
+    assert!(matches!(log.load_all().await, Err(Error::Corrupt { .. })));
     let error = log.load_latest().await.unwrap_err().to_string();
     assert!(error.contains("catalog") && error.contains("1 to 1 are missing") && error.contains("backup"), "{error}");
 

@@ -14,4 +14,5 @@ mod model;
 mod outside;
 mod recall;
 mod remote;
+mod reports;
 mod restart;

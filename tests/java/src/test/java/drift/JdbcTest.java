@@ -180,6 +180,20 @@ class JdbcTest {
   }
 
   @Test
+  void systemTablesAreReadAsAnyOther() throws SQLException {
+    assertEquals(
+        List.of("3|3|l2|3|id"),
+        query("SELECT rows, l0_rows, metric, dim, key_column FROM drift.collections WHERE collection = '" + table + "'"));
+    assertEquals(
+        List.of("true"),
+        query("SELECT created_at <= now() FROM drift.manifests WHERE manifest = 1 AND collection = '" + table + "'"));
+    assertEquals(List.of(), query("SELECT * FROM drift.buckets WHERE collection = '" + table + "' ORDER BY drift DESC"));
+    String[] kind = {"SYSTEM TABLE"};
+    assertTrue(column(connection.getMetaData().getTables(null, null, "%", kind), "TABLE_NAME").contains("buckets"));
+    assertRefused("DELETE FROM drift.buckets", "can only be read");
+  }
+
+  @Test
   void aDroppedTableIsGone() throws SQLException {
     update("DROP TABLE " + table);
     assertRefused("SELECT * FROM " + table, table);
