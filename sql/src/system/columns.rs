@@ -71,6 +71,12 @@ impl<R> Columns<R> {
         self.with(name, false, Arc::new(values.with_timezone("UTC")))
     }
 
+    /// TIMESTAMP as [`Columns::time`], or NULL.
+    pub fn optional_time(self, name: &str, of: impl Fn(&R) -> Option<u64>) -> Self {
+        let values = TimestampMillisecondArray::from_iter(self.each(|row| of(row).map(|at_ms| at_ms as i64)));
+        self.with(name, true, Arc::new(values.with_timezone("UTC")))
+    }
+
     /// FLOAT[], of any length: collections differ in their dimensions.
     pub fn vector(self, name: &str, of: impl Fn(&R) -> &[f32]) -> Self {
         let vectors = self.rows.iter().map(|(_, row)| Some(of(row).iter().copied().map(Some)));

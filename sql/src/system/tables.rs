@@ -84,6 +84,16 @@ fn buckets(columns: Columns<BucketReport>) -> Columns<BucketReport> {
         .integer("bytes", |b| b.bytes)
         .float("radius", |b| b.radius)
         .float("drift", |b| b.drift)
+        .float("misplaced", |b| b.misplaced)
+        .float("temperature", |b| b.temperature)
+        .float("urgency", |b| b.urgency.total())
+        .float("urgency_dead", |b| b.urgency.dead)
+        .float("urgency_small", |b| b.urgency.small)
+        .float("urgency_runs", |b| b.urgency.runs)
+        .float("urgency_misplaced", |b| b.urgency.misplaced)
+        .optional_text("changed", |b| b.changed.map(|(action, _)| action.name().to_owned()))
+        .optional_time("changed_at", |b| b.changed.map(|(_, at_ms)| at_ms))
+        .integer("dense_rows", |b| b.dense_rows.into())
         .vector("centroid", |b| &b.centroid)
 }
 
