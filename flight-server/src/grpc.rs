@@ -1,6 +1,6 @@
 //! `drift.v1.Drift`: the engine by gRPC, without SQL.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arrow_array::{
     Array, ArrayRef, FixedSizeListArray, Float32Array, Int64Array, RecordBatch, UInt64Array, cast::AsArray,
@@ -86,6 +86,7 @@ impl Drift for DriftService {
             recall: request.recall,
             nprobe: request.nprobe.map(|n| n as usize),
             exact: request.exact,
+            deadline: request.deadline_ms.map(|ms| Duration::from_millis(ms.into())),
             // The key comes first, for the hits; the asked-for columns follow.
             projection: Some(schema.key.into_iter().chain(columns).collect()),
             ..drift_engine::SearchRequest::new(request.query, request.k as usize)

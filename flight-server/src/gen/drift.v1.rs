@@ -73,6 +73,9 @@ pub struct SearchRequest {
     /// Further columns to return.
     #[prost(string, repeated, tag = "7")]
     pub columns: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Answer with what was found after so many milliseconds.
+    #[prost(uint32, optional, tag = "8")]
+    pub deadline_ms: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchResponse {

@@ -3,6 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cpu_time::ThreadTime;
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 
 use super::{
@@ -70,10 +71,11 @@ async fn audit(searched: Searched) -> Result<Duration> {
     Ok(taken)
 }
 
-/// Runs work on the pool that leaves a core to the foreground, and says how long it took.
+/// Runs work on the pool that leaves a core to the foreground, and says how much time it had of a
+/// processor: on a busy machine many times that passes.
 async fn timed<T: Send + 'static>(shared: &Shared, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Duration)> {
     let timed = move || {
-        let start = Instant::now();
+        let start = ThreadTime::now();
         let done = work();
         (done, start.elapsed())
     };

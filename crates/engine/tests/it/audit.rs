@@ -44,11 +44,11 @@ fn queries(n: usize, seed: u64) -> Vec<Vec<f32>> {
 async fn audited(collection: &Collection, request: SearchRequest) -> (Vec<(i64, f32)>, RecallSample) {
     let before = collection.recall_samples().len();
     let found = search(collection, request).await;
-    for _ in 0..2_000 {
+    for _ in 0..20_000 {
         if let Some(sample) = collection.recall_samples().get(before) {
             return (found, sample.clone());
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     panic!("a search is not audited");
 }
