@@ -49,5 +49,8 @@ pub fn register_all(
 
 /// `config` with the settings of Drift (`SET drift.target_recall = 0.99`).
 pub fn with_settings(config: SessionConfig, database: &Database) -> SessionConfig {
-    config.with_option_extension(DriftOptions { target_recall: database.settings().target_recall })
+    config.with_option_extension(DriftOptions {
+        target_recall: database.settings().target_recall,
+        ..DriftOptions::default()
+    })
 }

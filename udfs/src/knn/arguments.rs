@@ -239,9 +239,9 @@ mod tests {
         );
         assert!(message(arguments("text".into(), 1).request(&recall(1.0))).contains("Utf8"));
         assert!(message(arguments(ScalarValue::Null, 1).request(&recall(1.0))).contains("NULL"));
-        for recall in [0.0, 1.5, f64::NAN] {
+        for asked in [0.0, 1.5, f64::NAN] {
             let mut bad = arguments(list(&[1.0]), 1);
-            bad.knobs.insert(Knob::Recall, recall.into());
+            bad.knobs.insert(Knob::Recall, asked.into());
             assert!(message(bad.request(&recall(1.0))).contains("(0, 1]"));
         }
     }
