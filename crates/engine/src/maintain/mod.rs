@@ -16,6 +16,8 @@ mod janitor;
 mod log;
 mod look;
 mod row_set;
+#[cfg(test)]
+mod statistics;
 mod steal;
 
 pub(crate) use budget::Budget;
