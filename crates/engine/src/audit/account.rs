@@ -26,7 +26,8 @@ impl Account {
         let earned = self.share * (now - self.granted).as_secs_f64();
         self.left = (self.left + earned).min(self.share * SAVED.as_secs_f64()) - taken.as_secs_f64();
         self.granted = now;
-        (self.left <= 0.0).then(|| BATCH + Duration::from_secs_f64(-self.left / self.share))
+        let debt = || Duration::try_from_secs_f64(-self.left / self.share).unwrap_or(Duration::MAX);
+        (self.left <= 0.0).then(|| BATCH.saturating_add(debt()))
     }
 }
 

@@ -111,6 +111,17 @@ async fn audits_change_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn audits_warm_no_bucket() {
+    let collection = in_memory(eager(), Metric::L2).await;
+    for query in queries(3, 8) {
+        audited(&collection, SearchRequest { nprobe: Some(2), ..SearchRequest::new(query, 10) }).await;
+    }
+    let buckets = collection.bucket_reports();
+    let warm = buckets.iter().filter(|bucket| bucket.temperature > 0.0).count();
+    assert!(buckets.len() > 20 && (2..=6).contains(&warm), "{warm} of {}", buckets.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn audits_bring_the_recall_to_what_is_asked() {
     let collection = in_memory(eager(), Metric::L2).await;
     let mean = |samples: &[RecallSample]| samples.iter().map(|s| s.measured).sum::<f32>() / samples.len() as f32;
