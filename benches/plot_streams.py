@@ -58,9 +58,10 @@ def plot(workload, variants, out):
         if logarithmic and axis.lines:
             axis.set_yscale("log")
     axes[0, 0].axhline(0.95, color="grey", linewidth=1)
-    axes[0, 0].legend()
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels))
     figure.suptitle(workload)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(out, dpi=80)
     plt.close(figure)
 
