@@ -13,9 +13,11 @@ distance of the true k-th count as found. None of them makes a batch durable bef
 import argparse
 import datetime
 import json
+import os
 import shutil
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,8 @@ class LanceDb:
     sweep = [(2, 4), (4, 4), (8, 4), (8, 10), (16, 10), (32, 10), (64, 20), (128, 40)]
 
     def __init__(self, dim, capacity, directory):
+        os.environ.setdefault("LANCE_LOG", "error")
+        warnings.simplefilter("ignore")  # that old versions are removed
         import lancedb
 
         self.dim, self.database = dim, lancedb.connect(directory)

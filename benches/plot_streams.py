@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Plots of drifting streams: one PNG per workload out of what `cargo bench --bench streams` recorded.
+"""Plots of drifting streams: one PNG per workload out of what `cargo bench --bench streams` and
+peers_streams.py recorded, and two tables in Markdown: the figures of whole runs, and who ends where.
 
     python3 -m venv VENV && VENV/bin/pip install matplotlib
     VENV/bin/python plot_streams.py OUT_DIR RECORD.csv...
@@ -57,11 +58,35 @@ def plot(workload, variants, out):
         if logarithmic and axis.lines:
             axis.set_yscale("log")
     axes[0, 0].axhline(0.95, color="grey", linewidth=1)
-    axes[0, 0].legend()
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels))
     figure.suptitle(workload)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(out, dpi=80)
     plt.close(figure)
+
+
+def table(head, rows):
+    print("\n|" + "|".join(["", *head]) + "|\n|" + "---|" * (len(head) + 1))
+    for name, cells in rows.items():
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def number(value):
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def tables(runs):
+    whole = list(dict.fromkeys(figure for variants in runs.values() for figure in variants["whole"]))
+    table(runs, {f: [number(v["whole"].get(f, {}).get(0)) for v in runs.values()] for f in whole})
+    ends = ["recall", "rows_scanned", "p50_us", "p99_us", "insert_rows_per_s"]
+    rows = {}
+    for workload, variants in runs.items():
+        for variant in sorted(set(variants) - NOT_BY_STEP):
+            steps = [variants[variant].get(figure, {}) for figure in ends]
+            cells = [f"{number(s[min(s)])} → {number(s[max(s)])}" if s else "" for s in steps]
+            rows[f"{workload}: {variant}"] = cells
+    table([f"{figure}, first → last step" for figure in ends], rows)
 
 
 if __name__ == "__main__":
@@ -69,7 +94,9 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     target = Path(sys.argv[1])
     target.mkdir(parents=True, exist_ok=True)
-    for workload, variants in read(sys.argv[2:]).items():
+    runs = read(sys.argv[2:])
+    for workload, variants in runs.items():
         png = target / f"streams-{workload.replace(' ', '-')}.png"
         plot(workload, variants, png)
         print(png)
+    tables(runs)

@@ -90,6 +90,7 @@ impl<'a> Report<'a> {
     /// Prints how it compares, and writes the record.
     pub fn finish(mut self) {
         self.compare();
+        println!("\nactions remembered: {}", self.actions());
         let verdicts = verdicts(&self.all);
         println!("\n{:>52} {:>9} {:>9}", "", "", "to reach");
         verdicts.iter().for_each(|verdict| println!("{verdict}"));
@@ -113,6 +114,16 @@ impl<'a> Report<'a> {
             }
             println!("{:>12}{cells}", self.stream.steps[step].name);
         }
+    }
+
+    /// What maintenance did in all.
+    fn actions(&self) -> String {
+        let rested = self.all.iter().find(|(v, ..)| *v == "rested").map(|(.., measured)| &measured.figures.0);
+        let actions = rested.into_iter().flatten().filter_map(|(name, count)| {
+            let action = name.strip_prefix("actions_")?;
+            (*count > 0.0).then(|| format!("{action} {count}"))
+        });
+        actions.collect::<Vec<_>>().join(", ")
     }
 
     fn find(&self, variant: &str, step: usize) -> Option<&Figures> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use drift_benches::{machine, stream::Stream};
-use drift_engine::{Collection, MaintenanceTotals, Result, Settings};
+use drift_engine::{Action, Collection, Event, MaintenanceTotals, Result, Settings};
 use futures::StreamExt;
 
 use crate::{
@@ -76,6 +76,7 @@ pub async fn driven(
         let (last, truth) = (truths.len() - 1, truths.last().expect("a stream has a step"));
         let mut measured = home.measure(stream, last, truth).await?;
         put_amplification(&mut measured.figures, collection.maintenance_totals());
+        put_actions(&mut measured.figures, &collection.events());
         sweep_recall(&home, stream, last, truth, &mut measured.figures).await?;
         report.step("rested", last, measured);
         print_deeds(collection);
@@ -120,6 +121,14 @@ fn put_flow(figures: &mut Figures, stream: &Stream, step: usize, driven: &Driven
 fn put_amplification(figures: &mut Figures, totals: MaintenanceTotals) {
     figures.put("write_amplification", totals.bytes_written as f64 / totals.bytes_ingested as f64);
     figures.put("read_amplification", totals.bytes_read as f64 / totals.bytes_ingested as f64);
+}
+
+/// What maintenance did, as far as it is remembered.
+fn put_actions(figures: &mut Figures, events: &[Event]) {
+    for action in Action::ALL {
+        let count = events.iter().filter(|event| event.action == action).count();
+        figures.put(format!("actions_{}", action.name()), count as f64);
+    }
 }
 
 /// CPU time of maintenance in a step, and as a share of what all cores had while the step went on.
