@@ -8,7 +8,7 @@ const ASKED: [(f32, f64); 3] = [(0.90, 1.0), (0.95, 2.0), (0.99, 1.0)];
 /// 16 walks was never more than .006 below the .95 asked, one from 320 not more than .006 off it.
 const WORD_WORTH: f64 = 60.0;
 /// The recall of walks is taken to be so many standard errors lower than it was.
-const CAUTION: f64 = 0.5;
+const CAUTION: f64 = 1.5;
 /// Log odds by which walks may contradict a rule.
 const CONTRADICTION_MAX: f32 = 2.0;
 /// How much steeper, or flatter, a rule may become.

@@ -41,8 +41,10 @@ fn measured(found: &[Hit], truth: &[Hit]) -> f32 {
     (good as f32 / truth.len() as f32).min(1.0)
 }
 
-/// What the stop rule saw after each bucket, and the share of the true nearest in the buckets behind
-/// it. What L0 may have missed is not the rule's concern.
+/// What the stop rule saw after each bucket, and of the true nearest that lie in buckets the share in
+/// those behind it. L0 is not the rule's concern: counting its rows among those found would teach the
+/// rule to stop early, and the next flush moves them into buckets. A search that finds all in L0
+/// teaches nothing.
 fn moments(
     snapshot: &Snapshot,
     truth: &[Hit],
@@ -56,9 +58,9 @@ fn moments(
         }
     }
     let mut left: u32 = true_rows.iter().sum();
-    let k = truth.len().max(1) as f32;
-    trace.steps.into_iter().map(move |(bucket, features)| {
+    let all = left;
+    trace.steps.into_iter().filter(move |_| all > 0).map(move |(bucket, features)| {
         left -= true_rows[bucket as usize];
-        (features, left as f32 / k)
+        (features, left as f32 / all as f32)
     })
 }
