@@ -129,9 +129,10 @@ async fn audits_bring_the_recall_to_what_is_asked() {
         audited(&collection, SearchRequest { recall: Some(0.9), ..SearchRequest::new(query, 10) }).await;
     }
     let samples = collection.recall_samples();
-    // The default rule is too careful for such queries: they read more than they need.
+    // The default rule is too careful for such queries: they read more than they need. How much less
+    // careful a rule may become is bounded.
     let (first, last) = (mean(&samples[..100]), mean(&samples[200..]));
-    assert!((0.89..0.94).contains(&last) && last < first - 0.02, "{first} {last}");
+    assert!(last >= 0.89 && last < first - 0.005, "{first} {last}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
