@@ -23,7 +23,7 @@ class Segment:
     def __init__(self, path):
         file = Path(path).read_bytes()
         magic, major, minor = struct.unpack_from("<8sHH", file)
-        assert (magic, major, minor) == (MAGIC, 0, 2)
+        assert (magic, major, minor) == (MAGIC, 0, 3)
         self.rows, self.dim, self.runs = struct.unpack_from("<QII", file, 48 + 32)
         offset, length, _crc, _zero, file_length = struct.unpack_from("<QQIIQ", file, 96)
         assert file_length == len(file) == offset + length + 64 and file.endswith(MAGIC)

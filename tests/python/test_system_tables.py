@@ -59,8 +59,9 @@ def test_segments_and_manifests_agree(cursor, flight, loaded):
     [newest] = table(
         cursor,
         f"""SELECT m.rows, s.rows AS live FROM drift.manifests m
-        JOIN (SELECT collection, sum(rows - dead) AS rows FROM drift.segments GROUP BY collection) s USING (collection)
-        WHERE collection = '{loaded}' ORDER BY manifest DESC LIMIT 1""",
+        JOIN (SELECT collection, sum(rows - dead) AS rows FROM drift.segments GROUP BY collection) s
+          ON m.collection = s.collection
+        WHERE m.collection = '{loaded}' ORDER BY manifest DESC LIMIT 1""",
     ).to_pylist()
     assert newest == {"rows": ROWS, "live": ROWS}
 
