@@ -14,6 +14,7 @@
 use std::{
     io::{self, Write},
     ops::Range,
+    panic::AssertUnwindSafe,
     sync::Arc,
 };
 
@@ -176,7 +177,8 @@ impl Payload {
     /// (ascending ordinals of the segment), or of all.
     pub(crate) async fn read(&self, columns: &[usize], rows: Option<&[u32]>) -> Result<RecordBatch> {
         let schema = Arc::new(self.schema.project(columns)?);
-        self.decode(columns, rows, &schema).await.map_err(|error| self.blob.error(error))
+        let read = without_panic(self.decode(columns, rows, &schema)).await;
+        read.map_err(|error| self.blob.error(error))
     }
 
     /// Reads all of PAYL, a piece at a time, and Parquet's own footer; returns what is wrong.
@@ -189,7 +191,8 @@ impl Payload {
             start = end;
         }
         if wrong.is_empty() && self.blob.length > 0 {
-            wrong.extend(self.load_metadata().await.err().map(|error| self.blob.error(error)));
+            let read = without_panic(self.load_metadata()).await;
+            wrong.extend(read.err().map(|error| self.blob.error(error)));
         }
         wrong
     }
@@ -224,6 +227,13 @@ impl Payload {
         }
         Ok(metadata)
     }
+}
+
+/// The reader takes verified bytes at their word: it may panic where they contradict each other. Here
+/// that is an error.
+async fn without_panic<T>(read: impl Future<Output = ParquetResult<T>>) -> ParquetResult<T> {
+    let caught = AssertUnwindSafe(read).catch_unwind().await;
+    caught.unwrap_or_else(|_| Err(ParquetError::General("it contradicts itself".into())))
 }
 
 /// Selects the ascending `rows` out of `total`.
@@ -290,5 +300,51 @@ impl AsyncFileReader for Blob {
         let reader =
             ParquetMetaDataReader::new().with_arrow_reader_options(options).with_prefetch_hint(Some(METADATA_BYTES));
         async move { Ok(Arc::new(reader.load_and_finish(self, length).await?)) }.boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Int64Array, StringArray};
+    use arrow_schema::{DataType, Field};
+
+    use super::*;
+    use crate::footer::SectionKind;
+
+    fn batch() -> RecordBatch {
+        let fields = [("id", DataType::Int64, false), ("text", DataType::Utf8, true)];
+        let schema = Schema::new(fields.map(|(name, of, null)| Field::new(name, of, null)).to_vec());
+        let texts = StringArray::from(vec![Some("a"), None, Some("b")]);
+        RecordBatch::try_new(schema.into(), vec![Arc::new(Int64Array::from(vec![7, 8, 9])), Arc::new(texts)]).unwrap()
+    }
+
+    /// Reads all of PAYL out of bytes that carry the right checksums, whatever they are.
+    async fn read(bytes: &[u8]) -> Result<RecordBatch> {
+        let mut sums = PageSums { out: io::sink(), filled: 0, crc: 0, sums: Vec::new() };
+        sums.write_all(bytes).unwrap();
+        let section = Section { kind: SectionKind::Payload, offset: 0, length: bytes.len() as u64, crc: 0 };
+        let file = Arc::new(File::in_memory(Bytes::copy_from_slice(bytes)));
+        let (sums, rows) = (sums.take_sums().into(), batch().num_rows());
+        let payload = Payload::new(file, section, sums, batch().schema(), rows).unwrap();
+        let wrong = payload.verify().await;
+        assert!(wrong.iter().all(|error| matches!(error, Error::Corrupt { .. })), "{wrong:?}");
+        payload.read(&[0, 1], None).await
+    }
+
+    #[tokio::test]
+    async fn forged_bytes_are_an_error_or_rows() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, &batch()).unwrap();
+        assert_eq!(read(&bytes).await.unwrap(), batch());
+        for at in 0..bytes.len() {
+            for change in [1, 4, 0x80] {
+                let mut forged = bytes.clone();
+                forged[at] ^= change;
+                match read(&forged).await {
+                    Ok(rows) => assert_eq!(rows.num_rows(), 3),
+                    Err(error) => assert!(matches!(error, Error::Corrupt { .. }), "byte {at}: {error:?}"),
+                }
+            }
+        }
     }
 }
