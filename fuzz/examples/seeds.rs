@@ -13,8 +13,8 @@ use bytes::Bytes;
 use drift_codec::{float::encode_chunk, packed::pack};
 use drift_fuzz::{codecs, insert, manifest, pages, wal};
 use drift_manifest::{
-    Action, BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Event, History, Manifest, Numbered,
-    RecallSample, SegmentEntry, TombstoneRef, tombstones,
+    Action, BlobRef, BucketRow, BucketTable, Catalog, CatalogEntry, CollectionSchema, Event, History, Manifest,
+    Numbered, RecallSample, SegmentEntry, TombstoneRef, tombstones,
 };
 use drift_segment::{RunInput, SegmentInput, SegmentMeta};
 use drift_types::{BucketId, CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
