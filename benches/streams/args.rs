@@ -82,6 +82,9 @@ pub struct Run {
     /// are small.
     #[arg(long, default_value_t = 4_096, global = true)]
     memtable_rows: usize,
+    /// Share of a core that audits may take; 0: the stop rule stays as it is.
+    #[arg(long, default_value_t = Settings::default().audit_cpu_share, global = true)]
+    audits: f32,
     /// Controls to go without.
     #[arg(long, value_delimiter = ',', global = true)]
     pub without: Vec<Control>,
@@ -150,7 +153,8 @@ impl Args {
 
     /// Settings of the engine, with or without maintenance.
     pub fn settings(&self, maintenance: bool) -> Settings {
-        Settings { maintenance, memtable_rows_max: self.run.memtable_rows, ..Settings::default() }
+        let Run { memtable_rows: memtable_rows_max, audits: audit_cpu_share, .. } = self.run;
+        Settings { maintenance, memtable_rows_max, audit_cpu_share, ..Settings::default() }
     }
 }
 

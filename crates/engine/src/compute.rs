@@ -1,8 +1,9 @@
 //! Where CPU work goes that is too long for an async worker: two pools, so that maintenance leaves a
 //! core to the foreground.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use cpu_time::ThreadTime;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 
@@ -52,5 +53,20 @@ impl Compute {
             Ok(Ok(value)) => Ok(value),
             _ => Err(Error::internal("a compute task panicked: this is a fault of Drift, please report it")),
         }
+    }
+
+    /// [`Compute::run`], and the time the work had of a processor: on a busy machine many times that
+    /// passes. Of work that other threads of the pool share, the share of the first one.
+    pub async fn timed<T: Send + 'static>(
+        &self,
+        class: Class,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<(T, Duration)> {
+        let timed = move || {
+            let start = ThreadTime::now();
+            let done = work();
+            (done, start.elapsed())
+        };
+        self.run(class, timed).await
     }
 }

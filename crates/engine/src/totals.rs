@@ -59,8 +59,8 @@ pub struct MaintenanceTotals {
     /// Bytes of segments written, by flushes as well. Over `bytes_ingested`: the write amplification
     /// of L1.
     pub bytes_written: u64,
-    /// Time that threads spent on flushes and compactions.
+    /// Processor time spent on flushes, compactions and graphs of L0.
     pub maintenance_cpu: Duration,
-    /// Time that threads spent running searches again exactly.
+    /// Processor time spent running searches again exactly.
     pub audit_cpu: Duration,
 }

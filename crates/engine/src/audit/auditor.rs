@@ -3,14 +3,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cpu_time::ThreadTime;
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 
 use super::{
     Account, Audits, Searched,
     rerun::{Audit, rerun},
 };
-use crate::{Result, collection::Shared, compute::Class};
+use crate::{Result, compute::Class};
 
 /// After an error it rests this long.
 const REST: Duration = Duration::from_secs(5);
@@ -52,7 +51,7 @@ async fn audit(searched: Searched) -> Result<Duration> {
     let shared = searched.shared.clone();
     let handle = Handle::current();
     let work = move || handle.block_on(rerun(&searched));
-    let (found, mut taken) = timed(&shared, work).await?;
+    let (found, mut taken) = shared.compute.timed(Class::Background, work).await?;
     let Audit { sample, walk } = found?;
     shared.history.lock().unwrap_or_else(PoisonError::into_inner).sample(sample);
     let due = {
@@ -61,7 +60,7 @@ async fn audit(searched: Searched) -> Result<Duration> {
         walks.due()
     };
     if let Some(refit) = due {
-        let (rule, more) = timed(&shared, || refit.run()).await?;
+        let (rule, more) = shared.compute.timed(Class::Background, || refit.run()).await?;
         taken += more;
         tracing::debug!("{}: stop rule fitted anew: {:?}", shared.name, rule.weights);
         shared.history.lock().unwrap_or_else(PoisonError::into_inner).weights = Some(rule.weights.to_vec());
@@ -69,15 +68,4 @@ async fn audit(searched: Searched) -> Result<Duration> {
     }
     shared.totals.audited(taken);
     Ok(taken)
-}
-
-/// Runs work on the pool that leaves a core to the foreground, and says how much time it had of a
-/// processor: on a busy machine many times that passes.
-async fn timed<T: Send + 'static>(shared: &Shared, work: impl FnOnce() -> T + Send + 'static) -> Result<(T, Duration)> {
-    let timed = move || {
-        let start = ThreadTime::now();
-        let done = work();
-        (done, start.elapsed())
-    };
-    shared.compute.run(Class::Background, timed).await
 }

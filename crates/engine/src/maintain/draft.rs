@@ -1,6 +1,6 @@
 //! The next state of L1, worked out beside the present one.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use drift_ivf::{BUCKET_ROWS, BucketHeader, RUNS_MAX, Router, cluster};
 use drift_segment::{RunInput, SegmentInput, SegmentMeta, SegmentReader};
@@ -155,14 +155,9 @@ impl Draft {
 
     /// Runs work on the pool of the job's class, and counts the time it takes.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let shared = self.shared.clone();
-        let timed = move || {
-            let start = Instant::now();
-            let done = work();
-            shared.totals.maintained(start.elapsed());
-            done
-        };
-        self.shared.compute.run(self.class, timed).await
+        let (done, taken) = self.shared.compute.timed(self.class, work).await?;
+        self.shared.totals.maintained(taken);
+        Ok(done)
     }
 
     pub fn add_bucket(&mut self, centroid: Vec<f32>, past: BucketPast, temperature: f32) -> usize {

@@ -9,6 +9,7 @@ use super::{Budget, compact, flush, look::look, remember};
 use crate::{
     Collection, Durability, Result, Settings,
     compute::Class,
+    snapshot::L0Table,
     write::{Command, WriterHandle},
 };
 
@@ -16,6 +17,9 @@ use crate::{
 const TICK: Duration = Duration::from_millis(500);
 /// How often a lazy log is synced.
 const SYNC: Duration = Duration::from_millis(100);
+/// A graph is built if its rows will stay in L0 for so long each. One takes 0.2 to 0.5 ms of a thread
+/// that nobody else wants; flushes wait for it.
+const GRAPH_ROW: Duration = Duration::from_millis(1);
 /// After an error it rests this long.
 const REST: Duration = Duration::from_secs(5);
 
@@ -104,13 +108,45 @@ async fn compact_due(collection: &Collection, budget: &Budget, wake: &Notify) ->
     Ok(())
 }
 
-/// Builds the next graph of L0, if enough rows wait for one.
+/// Builds the next graph of L0, if enough rows wait for one and will for long enough.
 async fn build_graph(collection: &Collection) -> Result<()> {
     let shared = &collection.shared;
     let snapshot = shared.snapshot.load();
     let active = snapshot.l0.last().expect("a snapshot always has an active table");
     let Some(range) = active.memtable.unsealed() else { return Ok(()) };
+    if stays(active, &shared.settings) < GRAPH_ROW.saturating_mul(range.len() as u32) {
+        return Ok(());
+    }
     let (place, memtable) = (active.place, active.memtable.clone());
-    let graph = shared.compute.run(Class::Background, move || Arc::new(memtable.build_graph(range))).await?;
+    let work = move || Arc::new(memtable.build_graph(range));
+    let (graph, taken) = shared.compute.timed(Class::Background, work).await?;
+    shared.totals.maintained(taken);
     collection.writer.tell(Command::Graph { collection: shared.id, place, graph }).await
+}
+
+/// How long the table that takes new rows will yet do so, if they go on coming as they have.
+fn stays(table: &L0Table, settings: &Settings) -> Duration {
+    let age = table.born.map_or(Duration::ZERO, |born| born.elapsed());
+    let share = |size: usize, max: usize| size as f64 / max as f64;
+    let memtable = &table.memtable;
+    let filled = share(memtable.len(), settings.memtable_rows_max);
+    let filled = filled.max(share(memtable.bytes(), settings.memtable_bytes_max));
+    until_full(age, filled).min(Duration::from_secs(settings.memtable_age_s_max).saturating_sub(age))
+}
+
+/// When what was empty `age` ago is full, if it is so far `filled` (0 to 1).
+fn until_full(age: Duration, filled: f64) -> Duration {
+    Duration::try_from_secs_f64(age.as_secs_f64() * (1.0 / filled - 1.0).max(0.0)).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_follows_the_pace_so_far() {
+        let left = |age, filled| until_full(Duration::from_secs(age), filled).as_secs();
+        assert_eq!((left(10, 0.5), left(10, 0.1), left(10, 1.0), left(10, 1.5)), (10, 90, 0, 0));
+        assert_eq!(until_full(Duration::from_secs(1), 0.0), Duration::MAX);
+    }
 }

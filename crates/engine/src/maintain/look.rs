@@ -1,10 +1,14 @@
 //! Looks, by their codes, for rows that lie nearer to another bucket's centroid than to their own.
 
+use std::sync::Arc;
+
 use drift_codec::Sq8Scanner;
 use drift_ivf::belongs_elsewhere;
+use drift_segment::HotRun;
 
 use crate::{
     Collection, Result,
+    compute::Class,
     snapshot::{Bucket, Snapshot},
 };
 
@@ -18,28 +22,38 @@ pub(crate) async fn look(collection: &Collection) -> Result<()> {
     let shared = &collection.shared;
     let snapshot = shared.snapshot.load();
     let manifest = snapshot.level1.manifest;
-    let due = snapshot.level1.buckets.iter().filter(|bucket| bucket.observed.wants_look(manifest));
-    for bucket in due.take(BUCKETS_PER_LOOK) {
-        let began = std::time::Instant::now();
-        bucket.observed.looked(manifest, misplaced(&snapshot, bucket).await?);
-        shared.totals.maintained(began.elapsed());
-        tokio::task::yield_now().await;
+    let due = snapshot.level1.buckets.iter().enumerate().filter(|(_, bucket)| bucket.observed.wants_look(manifest));
+    for (position, bucket) in due.take(BUCKETS_PER_LOOK) {
+        let runs = codes(&snapshot, bucket).await?;
+        let snapshot = snapshot.clone();
+        let work = move || misplaced(&snapshot, &snapshot.level1.buckets[position], &runs);
+        let (share, taken) = shared.compute.timed(Class::Background, work).await?;
+        bucket.observed.looked(manifest, share);
+        shared.totals.maintained(taken);
     }
     Ok(())
 }
 
+/// The codes of a bucket's runs.
+async fn codes(snapshot: &Snapshot, bucket: &Bucket) -> Result<Vec<Arc<HotRun>>> {
+    let mut runs = Vec::with_capacity(bucket.runs.len());
+    for run in &bucket.runs {
+        runs.push(snapshot.segments[run.segment as usize].reader.hot(run.run).await?);
+    }
+    Ok(runs)
+}
+
 /// The share of a bucket's live rows that are clearly nearer to another centroid.
-async fn misplaced(snapshot: &Snapshot, bucket: &Bucket) -> Result<f32> {
-    let Some(router) = &snapshot.level1.router else { return Ok(0.0) };
+fn misplaced(snapshot: &Snapshot, bucket: &Bucket, codes: &[Arc<HotRun>]) -> f32 {
+    let Some(router) = &snapshot.level1.router else { return 0.0 };
     let own = &bucket.header.centroid;
     // The bucket itself is among those nearest to it, unless others have the same centroid.
     let others = router.nearest_to(own, NEIGHBOURS + 1);
     let others: Vec<&[f32]> =
         others.iter().map(|&b| &snapshot.level1.buckets[b as usize].header.centroid[..]).collect();
     let (mut rows, mut wrong) = (0u32, 0u32);
-    for run in &bucket.runs {
+    for (run, hot) in bucket.runs.iter().zip(codes) {
         let view = &snapshot.segments[run.segment as usize];
-        let hot = view.reader.hot(run.run).await?;
         let block = hot.sq8();
         let present = Sq8Scanner::new(own, false).scan(&block).to_vec();
         let mut nearest = vec![f32::INFINITY; present.len()];
@@ -53,5 +67,5 @@ async fn misplaced(snapshot: &Snapshot, bucket: &Bucket) -> Result<f32> {
             wrong += u32::from(belongs_elsewhere(present[row], nearest[row]));
         }
     }
-    Ok(wrong as f32 / rows.max(1) as f32)
+    wrong as f32 / rows.max(1) as f32
 }
