@@ -1,8 +1,8 @@
 //! Advanced SIMD: a tile at a time. ld4 sorts the bytes of rows by group as it loads, tbl looks up one
 //! group of 16 rows.
 //!
-//! Not compiled here: written without an AArch64 machine, so neither built nor tested until one
-//! joins the project's checks.
+//! Not run here: written without an AArch64 machine, so type-checked alone (`cargo check --target
+//! aarch64-unknown-linux-gnu`) until one joins the project's checks.
 
 use std::arch::aarch64::*;
 
@@ -36,7 +36,7 @@ pub(super) fn survivors_of_four(scans: [&Bit1Scan<'_>; 4], tiles: Tiles<'_>, out
 /// The bounds are left to the compiler: there are 16 of them to each tile.
 #[inline]
 #[target_feature(enable = "neon")]
-fn survivors_of<const Q: usize>(scans: [&Bit1Scan<'_>; Q], tiles: Tiles<'_>, mut outs: [&mut Bit1Survivors; Q]) {
+fn survivors_of<const Q: usize>(scans: [&Bit1Scan<'_>; Q], tiles: Tiles<'_>, outs: [&mut Bit1Survivors; Q]) {
     for i in (0..tiles.len()).filter(|&i| tiles.mask(i) != 0) {
         let (codes, factors) = tiles.tile(i);
         let sums = sums(scans, codes);
