@@ -194,7 +194,9 @@ impl Bit1Scanner {
         let statistical = if dim <= CERTAIN_DIM {
             error * distance * ((dim - 1) as f32).sqrt() + 0.501 * groups * step
         } else {
-            self.eps * (error * distance).hypot(step * (groups / 12.0).sqrt())
+            // In f64, where no square over- or underflows.
+            let (code, table) = (f64::from(error) * f64::from(distance), f64::from(step));
+            self.eps * (code * code + table * table * f64::from(groups) / 12.0).sqrt() as f32
         };
         // |s| is sqrt(dim).
         let arithmetic = (dim as f32).sqrt() * (HALF_ULP * distance + ROTATION * spread) + self.table.lost();

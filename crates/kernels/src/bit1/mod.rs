@@ -6,6 +6,7 @@ mod survivors;
 mod table;
 mod tiles;
 
+pub(crate) use scan::table_lines;
 pub use scan::{Bit1Scan, bit1_bounds, bit1_isas, bit1_survivors, bit1_survivors_of_four, bit1_survivors_on};
 pub use survivors::Bit1Survivors;
 pub use table::Bit1Table;

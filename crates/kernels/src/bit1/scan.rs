@@ -25,6 +25,12 @@ pub struct Bit1Scan<'a> {
     pub threshold: f32,
 }
 
+/// The first `n` lines of each scan's table.
+#[inline(always)]
+pub(crate) fn table_lines<'a, const Q: usize>(scans: [&Bit1Scan<'a>; Q], n: usize) -> [&'a [[[u8; 64]; 2]]; Q] {
+    scans.map(|scan| &scan.table.lines()[..n])
+}
+
 /// The lower bound of each row, whatever the threshold: of row r in `out[r]`.
 ///
 /// # Panics

@@ -4,98 +4,117 @@
 
 use std::arch::x86_64::*;
 
-use crate::bit1::{BIT1_ROWS, Bit1Scan, Bit1Survivors, Bit1Table, Tiles};
+use crate::bit1::{BIT1_ROWS, Bit1Scan, Bit1Survivors, Bit1Table, Tiles, table_lines};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn fill(table: &mut Bit1Table, v: &[f32]) {
     table.fill(v);
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,popcnt")]
 pub(super) fn bounds(scan: &Bit1Scan<'_>, tiles: Tiles<'_>, out: &mut [f32]) {
-    let mut each = |i: usize, lowers: [__m512; 1]| {
-        let mut all = [0.0; BIT1_ROWS];
-        store(&mut all, lowers[0]);
-        let out = &mut out[BIT1_ROWS * i..];
-        let n = out.len().min(BIT1_ROWS);
-        out[..n].copy_from_slice(&all[..n]);
-    };
-    scan_tiles([scan], tiles, &mut each);
+    for (pair, out) in out.chunks_mut(2 * BIT1_ROWS).enumerate() {
+        let mut all = [[0.0; BIT1_ROWS]; 2];
+        if out.len() > BIT1_ROWS {
+            let [[first], [second]] = lowers_of_two([scan], tiles, 2 * pair);
+            store(&mut all[0], first);
+            store(&mut all[1], second);
+        } else {
+            let [lowers] = lowers_of_one([scan], tiles, 2 * pair);
+            store(&mut all[0], lowers);
+        }
+        out.copy_from_slice(&all.as_flattened()[..out.len()]);
+    }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,popcnt")]
 pub(super) fn survivors(scan: &Bit1Scan<'_>, tiles: Tiles<'_>, out: &mut Bit1Survivors) {
     survivors_of([scan], tiles, [out]);
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,popcnt")]
 pub(super) fn survivors_of_four(scans: [&Bit1Scan<'_>; 4], tiles: Tiles<'_>, outs: [&mut Bit1Survivors; 4]) {
     survivors_of(scans, tiles, outs);
 }
 
+/// Two tiles share each load of a table.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,popcnt")]
 fn survivors_of<const Q: usize>(scans: [&Bit1Scan<'_>; Q], tiles: Tiles<'_>, mut outs: [&mut Bit1Survivors; Q]) {
-    let mut each = |i: usize, lowers: [__m512; Q]| {
-        for q in 0..Q {
-            let threshold = _mm512_set1_ps(scans[q].threshold);
-            let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(lowers[q], threshold) & tiles.mask(i);
-            if mask != 0 {
-                keep(outs[q], i, mask, lowers[q]);
-            }
-        }
-    };
-    scan_tiles(scans, tiles, &mut each);
-}
-
-/// Computes the bounds of all tiles that have rows to be returned, two at a time, for each of the
-/// scans: `each` gets the number of a tile.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")]
-fn scan_tiles<const Q: usize>(scans: [&Bit1Scan<'_>; Q], tiles: Tiles<'_>, each: &mut impl FnMut(usize, [__m512; Q])) {
     for i in (0..tiles.len()).step_by(2) {
-        let (first, last) = (tiles.mask(i) != 0, i + 1 < tiles.len() && tiles.mask(i + 1) != 0);
-        if first && last {
-            let (one, other) = (tiles.tile(i), tiles.tile(i + 1));
-            let [sums, others] = sums(scans, [one.0, other.0]);
-            each(i, lowers(scans, sums, one.1));
-            each(i + 1, lowers(scans, others, other.1));
-        } else if first || last {
-            let i = if first { i } else { i + 1 };
-            let (codes, factors) = tiles.tile(i);
-            let [sums] = sums(scans, [codes]);
-            each(i, lowers(scans, sums, factors));
+        let first = tiles.mask(i);
+        let second = if i + 1 < tiles.len() { tiles.mask(i + 1) } else { 0 };
+        if first != 0 && second != 0 {
+            let [lowers, others] = lowers_of_two(scans, tiles, i);
+            keep(scans, &mut outs, i, first, lowers);
+            keep(scans, &mut outs, i + 1, second, others);
+        } else if first != 0 {
+            keep(scans, &mut outs, i, first, lowers_of_one(scans, tiles, i));
+        } else if second != 0 {
+            keep(scans, &mut outs, i + 1, second, lowers_of_one(scans, tiles, i + 1));
         }
     }
 }
 
-/// The entries of each row of `T` tiles, added up, by each of the scans' tables.
+/// The lower bounds of tile `i`, by each of the scans.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,popcnt")]
+fn lowers_of_one<const Q: usize>(scans: [&Bit1Scan<'_>; Q], tiles: Tiles<'_>, i: usize) -> [__m512; Q] {
+    let (codes, factors) = tiles.tile(i);
+    let [sums] = sums(scans, [codes]);
+    lowers(scans, sums, factors)
+}
+
+/// The lower bounds of tiles `i` and `i + 1`, by each of the scans.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,popcnt")]
+fn lowers_of_two<const Q: usize>(scans: [&Bit1Scan<'_>; Q], tiles: Tiles<'_>, i: usize) -> [[__m512; Q]; 2] {
+    let ((codes, factors), (other_codes, other_factors)) = (tiles.tile(i), tiles.tile(i + 1));
+    let [sums, other_sums] = sums(scans, [codes, other_codes]);
+    [lowers(scans, sums, factors), lowers(scans, other_sums, other_factors)]
+}
+
+/// The entries of each row of `T` tiles, added up, by each of the scans' tables. Without closures over
+/// registers: those would not be inlined.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,popcnt")]
 fn sums<const T: usize, const Q: usize>(scans: [&Bit1Scan<'_>; Q], tiles: [&[[u8; 64]]; T]) -> [[__m512i; Q]; T] {
-    /// (codes & 15) | group, as a truth table.
-    const AND_OR: i32 = 0xea;
     let lines = tiles[0].len();
-    let tiles = tiles.map(|codes| &codes[..lines]);
-    let tables = scans.map(|scan| &scan.table.lines()[..lines]);
-    let low = _mm512_set1_epi8(15);
-    let group = _mm512_set1_epi32(0x3020_1000);
+    let (tiles, tables) = (cut(tiles, lines), table_lines(scans, lines));
     let one = _mm512_set1_epi8(1);
-    let mut acc = [[[_mm512_setzero_si512(); 2]; Q]; T];
+    let mut low = [[_mm512_setzero_si512(); Q]; T];
+    let mut high = low;
     for i in 0..lines {
         for t in 0..T {
             let codes = load(&tiles[t][i]);
-            let indices = [codes, _mm512_srli_epi16::<4>(codes)]
-                .map(|codes| _mm512_ternarylogic_epi32::<AND_OR>(codes, low, group));
+            let (l, h) = (indices(codes), indices(_mm512_srli_epi16::<4>(codes)));
             for q in 0..Q {
-                for half in 0..2 {
-                    let entries = _mm512_permutexvar_epi8(indices[half], load(&tables[q][i][half]));
-                    acc[t][q][half] = _mm512_dpbusd_epi32(acc[t][q][half], entries, one);
-                }
+                let [low_table, high_table] = &tables[q][i];
+                low[t][q] = _mm512_dpbusd_epi32(low[t][q], _mm512_permutexvar_epi8(l, load(low_table)), one);
+                high[t][q] = _mm512_dpbusd_epi32(high[t][q], _mm512_permutexvar_epi8(h, load(high_table)), one);
             }
         }
     }
-    acc.map(|scans| scans.map(|[low, high]| _mm512_add_epi32(low, high)))
+    for t in 0..T {
+        for q in 0..Q {
+            low[t][q] = _mm512_add_epi32(low[t][q], high[t][q]);
+        }
+    }
+    low
+}
+
+#[inline(always)]
+fn cut<const T: usize>(tiles: [&[[u8; 64]]; T], lines: usize) -> [&[[u8; 64]]; T] {
+    tiles.map(|codes| &codes[..lines])
+}
+
+/// The low four bits of each byte, and 16 times the byte's group.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn indices(codes: __m512i) -> __m512i {
+    /// (a & b) | c, as a truth table.
+    const AND_OR: i32 = 0xea;
+    _mm512_ternarylogic_epi32::<AND_OR>(codes, _mm512_set1_epi8(15), _mm512_set1_epi32(0x3020_1000))
 }
 
 /// The lower bounds of a tile; never NaN.
@@ -120,15 +139,26 @@ fn lowers<const Q: usize>(scans: [&Bit1Scan<'_>; Q], sums: [__m512i; Q], factors
     out
 }
 
-/// Compressed in registers and stored whole: compressing stores are slow on some machines.
+/// Keeps the rows of a tile that each scan's threshold does not rule out, of those in `mask`. Without
+/// a branch, which would be mispredicted at most survivors. Compressed in registers and stored whole:
+/// compressing stores are slow on some machines.
 #[inline]
-#[target_feature(enable = "avx512f")]
-fn keep(out: &mut Bit1Survivors, tile: usize, mask: u16, lowers: __m512) {
+#[target_feature(enable = "avx512f,popcnt")]
+fn keep<const Q: usize>(
+    scans: [&Bit1Scan<'_>; Q],
+    outs: &mut [&mut Bit1Survivors; Q],
+    tile: usize,
+    mask: u16,
+    lowers: [__m512; Q],
+) {
     let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     let rows = _mm512_add_epi32(lanes, _mm512_set1_epi32((BIT1_ROWS * tile) as i32));
-    let (next_rows, next_lowers) = out.next(mask.count_ones());
-    store_rows(next_rows, _mm512_maskz_compress_epi32(mask, rows));
-    store(next_lowers, _mm512_maskz_compress_ps(mask, lowers));
+    for q in 0..Q {
+        let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(lowers[q], _mm512_set1_ps(scans[q].threshold)) & mask;
+        let (next_rows, next_lowers) = outs[q].next(mask.count_ones());
+        store_rows(next_rows, _mm512_maskz_compress_epi32(mask, rows));
+        store(next_lowers, _mm512_maskz_compress_ps(mask, lowers[q]));
+    }
 }
 
 #[inline]

@@ -75,7 +75,7 @@ pub(crate) fn available() -> Vec<&'static Bit1Kernels> {
     {
         use std::arch::is_x86_feature_detected as has;
         let avx512 = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
-        if avx512 && has!("avx512vnni") && has!("avx512vbmi") {
+        if avx512 && has!("avx512vnni") && has!("avx512vbmi") && has!("popcnt") {
             tables.push(table!(Isa::Avx512Vbmi, avx512));
         }
         if has!("avx2") && has!("f16c") {

@@ -7,7 +7,7 @@
 use std::arch::aarch64::*;
 
 use super::scalar;
-use crate::bit1::{BIT1_ROWS, Bit1Scan, Bit1Survivors, Bit1Table, Tiles};
+use crate::bit1::{BIT1_ROWS, Bit1Scan, Bit1Survivors, Bit1Table, Tiles, table_lines};
 
 #[target_feature(enable = "neon")]
 pub(super) fn fill(table: &mut Bit1Table, v: &[f32]) {
@@ -49,30 +49,39 @@ fn survivors_of<const Q: usize>(scans: [&Bit1Scan<'_>; Q], tiles: Tiles<'_>, out
 }
 
 /// The entries of each row of a tile, added up, by each of the scans' tables. Low and high groups have
-/// sums of 16 bits of their own, each of at most 256 entries of at most 254.
+/// sums of 16 bits of their own, each of at most 256 entries of at most 254. Without closures over
+/// registers: those would not be inlined.
 #[inline]
 #[target_feature(enable = "neon")]
 fn sums<const Q: usize>(scans: [&Bit1Scan<'_>; Q], codes: &[[u8; 64]]) -> [[i32; BIT1_ROWS]; Q] {
-    let tables = scans.map(|scan| &scan.table.lines()[..codes.len()]);
-    let low = vdupq_n_u8(15);
-    let mut acc = [[[vdupq_n_u16(0); 2]; 2]; Q];
-    for (i, line) in codes.iter().enumerate() {
-        for (j, codes) in by_group(line).into_iter().enumerate() {
-            let indices = [vandq_u8(codes, low), vshrq_n_u8::<4>(codes)];
+    let tables = table_lines(scans, codes.len());
+    let mask = vdupq_n_u8(15);
+    let mut low = [[vdupq_n_u16(0); 2]; Q];
+    let mut high = low;
+    for i in 0..codes.len() {
+        let groups = by_group(&codes[i]);
+        for j in 0..4 {
+            let (l, h) = (vandq_u8(groups[j], mask), vshrq_n_u8::<4>(groups[j]));
             for q in 0..Q {
-                for half in 0..2 {
-                    let entries = vqtbl1q_u8(group(&tables[q][i][half], j), indices[half]);
-                    let [first, last] = &mut acc[q][half];
-                    *first = vaddw_u8(*first, vget_low_u8(entries));
-                    *last = vaddw_high_u8(*last, entries);
-                }
+                let [low_table, high_table] = &tables[q][i];
+                add_bytes(&mut low[q], vqtbl1q_u8(group(low_table, j), l));
+                add_bytes(&mut high[q], vqtbl1q_u8(group(high_table, j), h));
             }
         }
     }
-    acc.map(|[low, high]| {
-        let [first, last] = [widened(low[0], high[0]), widened(low[1], high[1])];
-        std::array::from_fn(|row| if row < 8 { first[row] } else { last[row - 8] })
-    })
+    let mut out = [[0; BIT1_ROWS]; Q];
+    for q in 0..Q {
+        out[q][..8].copy_from_slice(&widened(low[q][0], high[q][0]));
+        out[q][8..].copy_from_slice(&widened(low[q][1], high[q][1]));
+    }
+    out
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn add_bytes([first, last]: &mut [uint16x8_t; 2], bytes: uint8x16_t) {
+    *first = vaddw_u8(*first, vget_low_u8(bytes));
+    *last = vaddw_high_u8(*last, bytes);
 }
 
 #[inline]
