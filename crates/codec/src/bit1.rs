@@ -68,7 +68,7 @@ impl Bit1 {
 
     /// Codes a run of row-major `rows` around `centre`: best their mean, but any vector will do.
     ///
-    /// A row whose numbers are beyond 1e38 is coded as unknown: its lower bound is -inf. So it is never
+    /// A row whose factors are beyond 1e37 is coded as unknown: its lower bound is -inf. So it is never
     /// lost, and costs an exact comparison.
     ///
     /// # Panics

@@ -9,7 +9,7 @@ use crate::Bit1Scales;
 const LARGEST: f64 = 32768.0;
 
 /// Larger numbers leave f32 no room to add them up.
-const KNOWN: f64 = 1e38;
+const KNOWN: f64 = 1e37;
 
 /// What codes and factors follow from, of one row.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,6 @@
 //! Measures what scanning a row costs: 1-bit codes on each instruction set of this machine, alone and
-//! for four queries at once, beside SQ8, f32 and reading memory.
+//! for four queries at once, beside SQ8, f32 and reading memory. And what goes before a scan: preparing
+//! a query, coding a row.
 //!
 //! ```text
 //! cargo run --release -p drift-codec --example scans
@@ -10,6 +11,7 @@
 
 mod contenders;
 mod memory;
+mod prepare;
 mod set;
 
 use contenders::contenders;
@@ -25,6 +27,7 @@ fn main() {
         for rows in [4_000, 60_000] {
             measure(&Set::new(rows, dim));
         }
+        prepare::measure(dim);
     }
 }
 

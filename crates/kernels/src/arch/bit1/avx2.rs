@@ -91,9 +91,9 @@ fn sums<const Q: usize>(scans: [&Bit1Scan<'_>; Q], first: &[[u8; 64]], second: &
     let mut high = low;
     for i in 0..first.len() {
         let groups = by_group(load(&first[i]), load(&second[i]));
-        for j in 0..4 {
-            let l = _mm256_and_si256(groups[j], mask);
-            let h = _mm256_and_si256(_mm256_srli_epi16::<4>(groups[j]), mask);
+        for (j, codes) in groups.into_iter().enumerate() {
+            let l = _mm256_and_si256(codes, mask);
+            let h = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), mask);
             for q in 0..Q {
                 let [low_table, high_table] = &tables[q][i];
                 add_bytes(&mut low[q], _mm256_shuffle_epi8(group(low_table, j), l));

@@ -58,10 +58,10 @@ fn sums<const Q: usize>(scans: [&Bit1Scan<'_>; Q], codes: &[[u8; 64]]) -> [[i32;
     let mask = vdupq_n_u8(15);
     let mut low = [[vdupq_n_u16(0); 2]; Q];
     let mut high = low;
-    for i in 0..codes.len() {
-        let groups = by_group(&codes[i]);
-        for j in 0..4 {
-            let (l, h) = (vandq_u8(groups[j], mask), vshrq_n_u8::<4>(groups[j]));
+    for (i, line) in codes.iter().enumerate() {
+        let groups = by_group(line);
+        for (j, codes) in groups.into_iter().enumerate() {
+            let (l, h) = (vandq_u8(codes, mask), vshrq_n_u8::<4>(codes));
             for q in 0..Q {
                 let [low_table, high_table] = &tables[q][i];
                 add_bytes(&mut low[q], vqtbl1q_u8(group(low_table, j), l));
