@@ -1,12 +1,9 @@
-use drift_kernels::{Sq8Query, dot, norm_sq, sq8_centred_dot_rows};
+use drift_kernels::{Sq8Query, dot, sq8_centred_dot_rows};
 
-use crate::Sq8Block;
-
-/// Relative error of one f32 operation, 2^-24.
-const ULP: f32 = f32::EPSILON / 2.0;
-
-/// Absolute slack for products that underflow f32.
-const UNDERFLOW: f32 = 1e-37;
+use crate::{
+    Sq8Block,
+    rounding::{ULP, UNDERFLOW, norm_above, summation},
+};
 
 /// One search over SQ8 codes: its query and the scratch that is reused over blocks.
 ///
@@ -112,25 +109,14 @@ impl Sq8Scanner {
         (nearest * nearest * (1.0 - rounding) - UNDERFLOW, farthest * farthest * (1.0 + rounding) + UNDERFLOW)
     }
 
-    /// Relative error of a sum of `dim` products in at least 4 partial sums, and then some.
     fn summation(&self) -> f32 {
-        (self.vector.len() as f32 / 4.0 + 16.0) * ULP
+        summation(self.vector.len())
     }
 
     /// Raises the slack; NaN (infinity times zero) counts as infinite.
     fn allow(&mut self, slack: f32) {
         let slack = slack + UNDERFLOW;
         self.slack = if slack.is_nan() { f32::INFINITY } else { self.slack.max(slack) };
-    }
-}
-
-/// |x|, rounded up. In f64 where squares leave the comfortable range of f32.
-fn norm_above(x: &[f32]) -> f32 {
-    let quick = norm_sq(x);
-    if (1e-20..1e38).contains(&quick) {
-        quick.sqrt() * 1.001
-    } else {
-        (x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt() * 1.001) as f32
     }
 }
 

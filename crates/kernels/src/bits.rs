@@ -28,6 +28,14 @@ pub fn words_for(n: usize) -> usize {
     n.div_ceil(64)
 }
 
+/// The 64 bits from bit `first` on; zeros where the words end. So a range of a long bit set becomes
+/// words of its own, whatever it starts with.
+pub fn window(words: &[u64], first: usize) -> u64 {
+    let word = |i: usize| words.get(i).copied().unwrap_or(0);
+    let (at, shift) = (first / 64, first % 64);
+    word(at) >> shift | word(at + 1) << 1 << (63 - shift)
+}
+
 /// The positions of the bits set, in ascending order.
 pub fn iter_ones(words: &[u64]) -> impl Iterator<Item = usize> {
     words.iter().enumerate().flat_map(|(i, &word)| {
@@ -57,5 +65,14 @@ mod tests {
             assert_eq!(iter_ones(&words).collect::<Vec<_>>(), ones);
         }
         assert_eq!(iter_ones(&[u64::MAX, 0, 1 << 63]).count(), 65);
+    }
+
+    #[test]
+    fn a_window_starts_at_any_bit_and_may_reach_beyond_the_end() {
+        let words = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, 1 << 63 | 1];
+        for first in 0..300 {
+            let bit = |i: usize| first + i < 192 && get(&words, first + i);
+            assert!((0..64).all(|i| get(&[window(&words, first)], i) == bit(i)), "from bit {first} on");
+        }
     }
 }

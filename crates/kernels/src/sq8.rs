@@ -197,7 +197,7 @@ impl Sq8Query {
 /// Rounds |x| < 2^22 to the nearest integer, ties to even. Adding 1.5 * 2^23 leaves the integer in
 /// the low mantissa bits: the same on every machine, and unlike `f32::round` never a library call.
 #[inline(always)]
-fn round_small(x: f32) -> i32 {
+pub(crate) fn round_small(x: f32) -> i32 {
     const MAGIC: f32 = 12_582_912.0;
     (x + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32
 }

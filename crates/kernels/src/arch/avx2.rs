@@ -3,7 +3,10 @@
 
 use std::arch::x86_64::*;
 
-use crate::Sq8Query;
+use crate::{
+    Sq8Query,
+    rotation::{rotate_by, wide_butterflies},
+};
 
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn l2_sq(a: &[f32], b: &[f32]) -> f32 {
@@ -61,6 +64,34 @@ pub(super) fn sq8_dot_four(query: &Sq8Query, rows: [&[u8]; 4]) -> [f32; 4] {
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn sq8_set_residual(query: &mut Sq8Query, q: &[f32], centre: &[f32]) {
     query.fill_residual(q, centre);
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn rotate(x: &mut [f32]) {
+    rotate_by(x, |window| hadamard(window));
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn hadamard(x: &mut [f32]) {
+    if x.len() < 8 {
+        return wide_butterflies::<1>(x);
+    }
+    for register in x.as_chunks_mut::<8>().0 {
+        let v = butterfly::<0b1010_1010>(load(register), |v| _mm256_permute_ps::<0b10_11_00_01>(v));
+        let v = butterfly::<0b1100_1100>(v, |v| _mm256_permute_ps::<0b01_00_11_10>(v));
+        let v = butterfly::<0b1111_0000>(v, |v| _mm256_permute2f128_ps::<0b0000_0001>(v, v));
+        store(register, v);
+    }
+    wide_butterflies::<8>(x);
+}
+
+/// `swap` brings each lane its partner; the lanes of `UPPER` take partner - v, the others v + partner.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn butterfly<const UPPER: i32>(v: __m256, swap: impl Fn(__m256) -> __m256) -> __m256 {
+    let partner = swap(v);
+    _mm256_blend_ps::<UPPER>(_mm256_add_ps(v, partner), _mm256_sub_ps(partner, v))
 }
 
 /// Four accumulators hide the latency of the fused multiply-add.
@@ -176,6 +207,13 @@ fn split(rows: [&[f32]; 4], whole: usize) -> ([&[[f32; 8]]; 4], [&[f32]; 4]) {
 fn load(x: &[f32; 8]) -> __m256 {
     // SAFETY: reads exactly the 8 floats of `x`; the load has no alignment.
     unsafe { _mm256_loadu_ps(x.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(x: &mut [f32; 8], v: __m256) {
+    // SAFETY: writes exactly the 8 floats of `x`; the store has no alignment.
+    unsafe { _mm256_storeu_ps(x.as_mut_ptr(), v) };
 }
 
 /// Fewer than 8 floats, followed by zeros.

@@ -3,7 +3,10 @@
 
 use std::arch::x86_64::*;
 
-use crate::Sq8Query;
+use crate::{
+    Sq8Query,
+    rotation::{rotate_by, wide_butterflies},
+};
 
 #[target_feature(enable = "avx512f,avx512dq")]
 pub(super) fn l2_sq(a: &[f32], b: &[f32]) -> f32 {
@@ -79,6 +82,35 @@ pub(super) fn sq8_dot_four(query: &Sq8Query, rows: [&[u8]; 4]) -> [f32; 4] {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) fn sq8_set_residual(query: &mut Sq8Query, q: &[f32], centre: &[f32]) {
     query.fill_residual(q, centre);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) fn rotate(x: &mut [f32]) {
+    rotate_by(x, |window| hadamard(window));
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn hadamard(x: &mut [f32]) {
+    if x.len() < 16 {
+        return wide_butterflies::<1>(x);
+    }
+    for register in x.as_chunks_mut::<16>().0 {
+        let v = butterfly(load(register), 0xaaaa, |v| _mm512_permute_ps::<0b10_11_00_01>(v));
+        let v = butterfly(v, 0xcccc, |v| _mm512_permute_ps::<0b01_00_11_10>(v));
+        let v = butterfly(v, 0xf0f0, |v| _mm512_shuffle_f32x4::<0b10_11_00_01>(v, v));
+        let v = butterfly(v, 0xff00, |v| _mm512_shuffle_f32x4::<0b01_00_11_10>(v, v));
+        store(register, v);
+    }
+    wide_butterflies::<16>(x);
+}
+
+/// `swap` brings each lane its partner; the lanes of `upper` take partner - v, the others v + partner.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn butterfly(v: __m512, upper: u16, swap: impl Fn(__m512) -> __m512) -> __m512 {
+    let partner = swap(v);
+    _mm512_mask_sub_ps(_mm512_add_ps(v, partner), upper, partner, v)
 }
 
 /// Four accumulators hide the latency of the fused multiply-add.
@@ -183,6 +215,13 @@ fn split(rows: [&[f32]; 4], whole: usize) -> ([&[[f32; 16]]; 4], [&[f32]; 4]) {
 fn load(x: &[f32; 16]) -> __m512 {
     // SAFETY: reads exactly the 16 floats of `x`; the load has no alignment.
     unsafe { _mm512_loadu_ps(x.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(x: &mut [f32; 16], v: __m512) {
+    // SAFETY: writes exactly the 16 floats of `x`; the store has no alignment.
+    unsafe { _mm512_storeu_ps(x.as_mut_ptr(), v) };
 }
 
 /// Fewer than 16 floats, followed by zeros.

@@ -5,6 +5,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod bit1;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub mod scalar;
@@ -22,6 +23,8 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI.
     Avx512Vnni,
+    /// The same with VBMI; only scans of 1-bit codes tell it apart.
+    Avx512Vbmi,
     /// AArch64 with Advanced SIMD.
     Neon,
 }
@@ -32,12 +35,14 @@ impl fmt::Display for Isa {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
             Self::Avx512Vnni => "avx512vnni",
+            Self::Avx512Vbmi => "avx512vbmi",
             Self::Neon => "neon",
         })
     }
 }
 
-/// The instruction set the kernels of this process run on.
+/// The instruction set the kernels of this process run on, scans of 1-bit codes apart
+/// ([`bit1_isas`](crate::bit1_isas)).
 pub fn isa() -> Isa {
     kernels().isa
 }
@@ -55,6 +60,7 @@ pub(crate) struct Kernels {
     dot_tile: unsafe fn(Rows<'_>, Rows<'_>) -> [[f32; 4]; 4],
     sq8_dot_four: unsafe fn(&Sq8Query, [&[u8]; 4]) -> [f32; 4],
     sq8_set_residual: unsafe fn(&mut Sq8Query, &[f32], &[f32]),
+    rotate: unsafe fn(&mut [f32]),
 }
 
 impl Kernels {
@@ -100,6 +106,11 @@ impl Kernels {
         // SAFETY: only `available` hands out tables, after it detected their features.
         unsafe { (self.sq8_set_residual)(query, q, centre) }
     }
+
+    pub(crate) fn rotate(&self, x: &mut [f32]) {
+        // SAFETY: only `available` hands out tables, after it detected their features.
+        unsafe { (self.rotate)(x) }
+    }
 }
 
 /// Fills a table from a module that names its kernels as the table does.
@@ -114,6 +125,7 @@ macro_rules! table {
             dot_tile: $module::dot_tile,
             sq8_dot_four: $module::sq8_dot_four,
             sq8_set_residual: $module::sq8_set_residual,
+            rotate: $module::rotate,
         }
     };
 }

@@ -5,7 +5,10 @@
 
 use std::arch::aarch64::*;
 
-use crate::Sq8Query;
+use crate::{
+    Sq8Query,
+    rotation::{rotate_by, wide_butterflies},
+};
 
 #[target_feature(enable = "neon")]
 pub(super) fn l2_sq(a: &[f32], b: &[f32]) -> f32 {
@@ -83,6 +86,12 @@ pub(super) fn sq8_dot_four(query: &Sq8Query, rows: [&[u8]; 4]) -> [f32; 4] {
 #[target_feature(enable = "neon")]
 pub(super) fn sq8_set_residual(query: &mut Sq8Query, q: &[f32], centre: &[f32]) {
     query.fill_residual(q, centre);
+}
+
+/// Butterflies within a register are left to the compiler: there are two of them.
+#[target_feature(enable = "neon")]
+pub(super) fn rotate(x: &mut [f32]) {
+    rotate_by(x, wide_butterflies::<1>);
 }
 
 /// Four accumulators hide the latency of the fused multiply-add.

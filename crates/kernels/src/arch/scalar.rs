@@ -1,7 +1,10 @@
 //! The portable twin of every kernel: what the SIMD paths are tested against, and what runs where
 //! there is none. Sixteen partial sums, so that the compiler can vectorise them.
 
-use crate::Sq8Query;
+use crate::{
+    Sq8Query,
+    rotation::{rotate_by, wide_butterflies},
+};
 
 /// Squared Euclidean distance of two vectors of equal length.
 pub fn l2_sq(a: &[f32], b: &[f32]) -> f32 {
@@ -43,6 +46,11 @@ pub fn sq8_dot_four(query: &Sq8Query, rows: [&[u8]; 4]) -> [f32; 4] {
 /// Rounds `q - centre` into `query`; all have one dimension.
 pub fn sq8_set_residual(query: &mut Sq8Query, q: &[f32], centre: &[f32]) {
     query.fill_residual(q, centre);
+}
+
+/// Rotates a vector of 1 to 2,048 values.
+pub fn rotate(x: &mut [f32]) {
+    rotate_by(x, wide_butterflies::<1>);
 }
 
 fn sum<const L2: bool>(a: &[f32], b: &[f32]) -> f32 {

@@ -1,0 +1,50 @@
+//! Rows in runs, in every form that is scanned.
+
+use drift_codec::{Bit1, Bit1Block, Bit1Codes, Sq8, Sq8Codes};
+
+/// Rows of one run: what a bucket has.
+pub const RUN: usize = 128;
+
+/// A run in each of its forms.
+pub struct Run {
+    pub floats: Vec<f32>,
+    pub sq8: (Sq8, Sq8Codes),
+    pub bit1: Bit1Codes,
+}
+
+/// Random rows, their runs, and four queries.
+pub struct Set {
+    pub dim: usize,
+    pub origin: Vec<f32>,
+    pub queries: [Vec<f32>; 4],
+    pub runs: Vec<Run>,
+}
+
+impl Set {
+    pub fn new(rows: usize, dim: usize) -> Self {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let origin = vec![0.0; dim];
+        let mut bit1 = Bit1::new(&origin);
+        let mut random = |n: usize| (0..n * dim).map(|_| rng.f32() - 0.5).collect::<Vec<f32>>();
+        let queries = std::array::from_fn(|_| random(1));
+        let runs = (0..rows / RUN).map(|_| {
+            let floats = random(RUN);
+            let sq8 = Sq8::train(&floats, dim);
+            let codes = sq8.encode(&floats);
+            let bit1 = bit1.encode(&floats, &sq8.centre);
+            Run { floats, sq8: (sq8, codes), bit1 }
+        });
+        let runs = runs.collect();
+        Self { dim, origin, queries, runs }
+    }
+
+    pub fn rows(&self) -> usize {
+        RUN * self.runs.len()
+    }
+}
+
+impl Run {
+    pub fn block(&self) -> Bit1Block<'_> {
+        self.bit1.block()
+    }
+}
