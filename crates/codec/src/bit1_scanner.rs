@@ -48,6 +48,10 @@ pub struct Bit1Scanner {
     rotated_norm: f32,
     rotated: Vec<f32>,
     table: Bit1Table,
+    /// Of the table's rounding of <s, .>; in f64, where no square over- or underflows.
+    variance: f64,
+    /// |s|.
+    root_dim: f32,
     survivors: Bit1Survivors,
 }
 
@@ -88,6 +92,8 @@ impl Bit1Scanner {
             rotated_norm: 0.0,
             rotated: Vec::new(),
             table: Bit1Table::new(query.len()),
+            variance: 0.0,
+            root_dim: (query.len() as f32).sqrt(),
             survivors: Bit1Survivors::default(),
         };
         if scanner.inner_product {
@@ -190,16 +196,14 @@ impl Bit1Scanner {
     /// By how much <s, .> may be larger than the table has it.
     fn width(&self, error: f32, distance: f32, spread: f32) -> f32 {
         let dim = self.vector.len();
-        let (step, groups) = (self.table.step(), self.table.groups() as f32);
         let statistical = if dim <= CERTAIN_DIM {
-            error * distance * ((dim - 1) as f32).sqrt() + 0.501 * groups * step
+            let table = 0.501 * self.table.groups() as f32 * self.table.step();
+            error * distance * ((dim - 1) as f32).sqrt() + table
         } else {
-            // In f64, where no square over- or underflows.
-            let (code, table) = (f64::from(error) * f64::from(distance), f64::from(step));
-            self.eps * (code * code + table * table * f64::from(groups) / 12.0).sqrt() as f32
+            let code = f64::from(error) * f64::from(distance);
+            self.eps * (code * code + self.variance).sqrt() as f32
         };
-        // |s| is sqrt(dim).
-        let arithmetic = (dim as f32).sqrt() * (HALF_ULP * distance + ROTATION * spread) + self.table.lost();
+        let arithmetic = self.root_dim * (HALF_ULP * distance + ROTATION * spread) + self.table.lost();
         (statistical + arithmetic) * (1.0 + 2.0 * HALF_ULP)
     }
 
@@ -213,6 +217,7 @@ impl Bit1Scanner {
         self.rotated_norm = norm_above(&self.rotated);
         rotate(&mut self.rotated);
         self.table.set(&self.rotated);
+        self.variance = f64::from(self.table.step()).powi(2) * self.table.groups() as f64 / 12.0;
     }
 }
 

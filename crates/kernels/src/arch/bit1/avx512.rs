@@ -40,18 +40,22 @@ pub(super) fn survivors_of_four(scans: [&Bit1Scan<'_>; 4], tiles: Tiles<'_>, out
 /// Two tiles share each load of a table.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,popcnt")]
-fn survivors_of<const Q: usize>(scans: [&Bit1Scan<'_>; Q], tiles: Tiles<'_>, mut outs: [&mut Bit1Survivors; Q]) {
+fn survivors_of<const Q: usize>(scans: [&Bit1Scan<'_>; Q], tiles: Tiles<'_>, outs: [&mut Bit1Survivors; Q]) {
     for i in (0..tiles.len()).step_by(2) {
         let first = tiles.mask(i);
         let second = if i + 1 < tiles.len() { tiles.mask(i + 1) } else { 0 };
         if first != 0 && second != 0 {
             let [lowers, others] = lowers_of_two(scans, tiles, i);
-            keep(scans, &mut outs, i, first, lowers);
-            keep(scans, &mut outs, i + 1, second, others);
-        } else if first != 0 {
-            keep(scans, &mut outs, i, first, lowers_of_one(scans, tiles, i));
-        } else if second != 0 {
-            keep(scans, &mut outs, i + 1, second, lowers_of_one(scans, tiles, i + 1));
+            for q in 0..Q {
+                keep(scans[q].threshold, outs[q], i, first, lowers[q]);
+                keep(scans[q].threshold, outs[q], i + 1, second, others[q]);
+            }
+        } else if first | second != 0 {
+            let (i, mask) = if first != 0 { (i, first) } else { (i + 1, second) };
+            let lowers = lowers_of_one(scans, tiles, i);
+            for q in 0..Q {
+                keep(scans[q].threshold, outs[q], i, mask, lowers[q]);
+            }
         }
     }
 }
@@ -139,26 +143,18 @@ fn lowers<const Q: usize>(scans: [&Bit1Scan<'_>; Q], sums: [__m512i; Q], factors
     out
 }
 
-/// Keeps the rows of a tile that each scan's threshold does not rule out, of those in `mask`. Without
-/// a branch, which would be mispredicted at most survivors. Compressed in registers and stored whole:
+/// Keeps the rows of a tile that the threshold does not rule out, of those in `mask`. Without a branch,
+/// which would be mispredicted at most survivors. Compressed in registers and stored whole:
 /// compressing stores are slow on some machines.
 #[inline]
 #[target_feature(enable = "avx512f,popcnt")]
-fn keep<const Q: usize>(
-    scans: [&Bit1Scan<'_>; Q],
-    outs: &mut [&mut Bit1Survivors; Q],
-    tile: usize,
-    mask: u16,
-    lowers: [__m512; Q],
-) {
+fn keep(threshold: f32, out: &mut Bit1Survivors, tile: usize, mask: u16, lowers: __m512) {
     let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     let rows = _mm512_add_epi32(lanes, _mm512_set1_epi32((BIT1_ROWS * tile) as i32));
-    for q in 0..Q {
-        let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(lowers[q], _mm512_set1_ps(scans[q].threshold)) & mask;
-        let (next_rows, next_lowers) = outs[q].next(mask.count_ones());
-        store_rows(next_rows, _mm512_maskz_compress_epi32(mask, rows));
-        store(next_lowers, _mm512_maskz_compress_ps(mask, lowers[q]));
-    }
+    let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(lowers, _mm512_set1_ps(threshold)) & mask;
+    let (next_rows, next_lowers) = out.next(mask.count_ones());
+    store_rows(next_rows, _mm512_maskz_compress_epi32(mask, rows));
+    store(next_lowers, _mm512_maskz_compress_ps(mask, lowers));
 }
 
 #[inline]
