@@ -19,10 +19,12 @@ mod lanes;
 pub mod packed;
 mod rounding;
 mod sq8;
+mod sq8_rescorer;
 mod sq8_scanner;
 
 pub use bit1::{Bit1, Bit1Block, Bit1Codes, Bit1Scales};
 pub use bit1_scanner::{Bit1Probe, Bit1Scanner, CentreScore, bit1_scan_batch};
 pub use error::CodecError;
 pub use sq8::{Sq8, Sq8Block, Sq8Codes};
+pub use sq8_rescorer::{Sq8Offsets, Sq8Rescorer};
 pub use sq8_scanner::Sq8Scanner;

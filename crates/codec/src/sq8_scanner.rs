@@ -2,7 +2,7 @@ use drift_kernels::{Sq8Query, dot, sq8_centred_dot_rows};
 
 use crate::{
     Sq8Block,
-    rounding::{ULP, UNDERFLOW, norm_above, summation},
+    rounding::{ULP, UNDERFLOW, l2_bounds, largest, norm_above, summation},
 };
 
 /// One search over SQ8 codes: its query and the scratch that is reused over blocks.
@@ -68,7 +68,7 @@ impl Sq8Scanner {
             let half = (self.norm * error + self.slack) * (1.0 + 8.0 * ULP);
             (estimate - half, estimate + half)
         } else {
-            self.l2_bounds(estimate, error)
+            l2_bounds(estimate, self.slack, error + self.moved, self.summation())
         };
         // Subtracting catches an infinity or NaN in any of the three.
         if (upper - lower - estimate).is_finite() { (lower, upper) } else { (f32::NEG_INFINITY, f32::INFINITY) }
@@ -99,16 +99,6 @@ impl Sq8Scanner {
         self.allow(radius * self.query.error() + 2.0 * self.summation() * self.norm * reach);
     }
 
-    /// From | |x - q| - sqrt(estimate) | <= error + moved, by the triangle inequality.
-    fn l2_bounds(&self, estimate: f32, error: f32) -> (f32, f32) {
-        let half = (error + self.moved) * (1.0 + 4.0 * ULP);
-        let nearest = (estimate - self.slack).max(0.0).sqrt() * (1.0 - 4.0 * ULP) - half;
-        let farthest = (estimate + self.slack).max(0.0).sqrt() * (1.0 + 4.0 * ULP) + half;
-        let nearest = nearest.max(0.0);
-        let rounding = self.summation();
-        (nearest * nearest * (1.0 - rounding) - UNDERFLOW, farthest * farthest * (1.0 + rounding) + UNDERFLOW)
-    }
-
     fn summation(&self) -> f32 {
         summation(self.vector.len())
     }
@@ -118,10 +108,4 @@ impl Sq8Scanner {
         let slack = slack + UNDERFLOW;
         self.slack = if slack.is_nan() { f32::INFINITY } else { self.slack.max(slack) };
     }
-}
-
-/// The largest of squared norms, in an order-free way the compiler can vectorise: the bits of
-/// non-negative floats order as integers do, NaN last.
-fn largest(norms_sq: &[f32]) -> f32 {
-    f32::from_bits(norms_sq.iter().map(|x| x.to_bits() as i32).max().unwrap_or(0) as u32)
 }

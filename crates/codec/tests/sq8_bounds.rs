@@ -1,8 +1,9 @@
 //! The promise a rerank rests on: the true score of every row lies within the bounds, whatever the
 //! scale and offset of the data, for both metrics, also after other blocks were scanned.
 
-use drift_codec::{Sq8, Sq8Scanner};
+use drift_codec::{Bit1Scanner, Sq8, Sq8Offsets, Sq8Rescorer, Sq8Scanner};
 use drift_kernels::{dot, l2_sq};
+use drift_types::Metric;
 
 /// The true score in f64.
 fn exact(query: &[f32], row: &[f32], inner_product: bool) -> f64 {
@@ -42,6 +43,32 @@ fn the_true_score_lies_within_the_bounds() {
     }
 }
 
+/// The same of rows here and there, of which only the distance of their run's centre is known.
+fn check_rescored(rng: &mut fastrand::Rng, query: &[f32], rows: &[f32], origin: &[f32], metric: Metric) {
+    let dim = query.len();
+    let sq8 = Sq8::train(rows, dim);
+    let codes = sq8.encode(rows);
+    let block = codes.block(&sq8);
+    let offsets = Sq8Offsets::new(&block, origin);
+    let centre = Bit1Scanner::new(query, metric, 1.0).centre_score(&sq8.centre);
+    let some: Vec<u32> = (0..(rows.len() / dim) as u32).filter(|_| rng.bool()).collect();
+    let mut rescorer = Sq8Rescorer::new(query, metric, origin);
+    let bounds = rescorer.bounds(&block, &offsets, centre, &some);
+    assert_eq!(bounds.len(), some.len());
+    for (&row, &bounds) in some.iter().zip(bounds) {
+        let row = &rows[row as usize * dim..][..dim];
+        assert_within(bounds, query, row, metric == Metric::InnerProduct, "rescored");
+    }
+}
+
+fn assert_within((lower, upper): (f32, f32), query: &[f32], row: &[f32], inner_product: bool, of: &str) {
+    let (exact, rerank) = (exact(query, row, inner_product), rerank(query, row, inner_product));
+    let what = format!("{of}, inner product {inner_product}: {exact} or {rerank}, not in {lower}..={upper}");
+    assert!(f64::from(lower) <= exact && exact <= f64::from(upper), "{what}");
+    // Where products overflow, the rerank itself may be infinity less infinity.
+    assert!(rerank.is_nan() || (lower..=upper).contains(&rerank), "{what}");
+}
+
 fn check(rng: &mut fastrand::Rng, dim: usize, offset: f32, scale: f32, inner_product: bool) {
     let blocks: Vec<Vec<f32>> = (0..3)
         .map(|i| {
@@ -65,16 +92,14 @@ fn check(rng: &mut fastrand::Rng, dim: usize, offset: f32, scale: f32, inner_pro
             assert_eq!(estimates.len(), rows.len() / dim);
             seen.extend(estimates.into_iter().zip(rows.chunks(dim)).map(|(e, r)| (e, codes.error, r)));
         }
+        let metric = if inner_product { Metric::InnerProduct } else { Metric::L2 };
+        let origins = [vec![0.0; dim], blocks[0][..dim].to_vec(), vec![offset + 3.0 * scale; dim]];
+        for (rows, origin) in blocks.iter().zip(&origins) {
+            check_rescored(rng, query, rows, origin, metric);
+        }
         for (estimate, error, row) in seen {
             let (lower, upper) = scanner.bounds(estimate, error);
-            let (exact, rerank) = (exact(query, row, inner_product), rerank(query, row, inner_product));
-            let what = format!(
-                "dim {dim}, {offset} +- {scale}, inner product {inner_product}: \
-                 {exact} or {rerank}, estimated {estimate}, not in {lower}..={upper}"
-            );
-            assert!(f64::from(lower) <= exact && exact <= f64::from(upper), "{what}");
-            // Where products overflow, the rerank itself may be infinity less infinity.
-            assert!(rerank.is_nan() || (lower..=upper).contains(&rerank), "{what}");
+            assert_within((lower, upper), query, row, inner_product, &format!("dim {dim}, {offset} +- {scale}"));
         }
     }
 }

@@ -15,6 +15,13 @@ impl Lines {
         Self(vec![Line([0; 64]); n])
     }
 
+    /// A copy of `bytes`, the last line filled up with zeros.
+    pub fn copied_from(bytes: &[u8]) -> Self {
+        let mut lines = Self::zeroed(bytes.len().div_ceil(64));
+        lines.as_bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+        lines
+    }
+
     /// The bytes, 64 to a line.
     pub fn as_bytes(&self) -> &[u8] {
         self.as_lines().as_flattened()
@@ -60,5 +67,7 @@ mod tests {
         lines.as_bytes_mut()[130] = 7;
         assert_eq!((lines.as_lines()[2][2], lines.clone() == lines), (7, true));
         assert_eq!(Lines::default().as_bytes(), []);
+        let copy = Lines::copied_from(&[1; 65]);
+        assert_eq!((copy.as_bytes()[64], &copy.as_bytes()[65..]), (1, &[0; 63][..]));
     }
 }

@@ -58,6 +58,21 @@ pub fn sq8_centred_dot_rows(query: &Sq8Query, codes: &[u8], out: &mut [f32]) {
     in_fours(codes, query.stride(), out, |four| kernels.sq8_dot_four(query, four));
 }
 
+/// [`sq8_centred_dot_rows`] of some rows: of row `rows[i]` in `out[i]`.
+///
+/// # Panics
+/// When `codes` has no such row, or `out` has not one place for each.
+pub fn sq8_centred_dot_at(query: &Sq8Query, codes: &[u8], rows: &[u32], out: &mut [f32]) {
+    assert_eq!(rows.len(), out.len(), "one result per row");
+    let (kernels, stride) = (kernels(), query.stride());
+    let row = |i: u32| &codes[i as usize * stride..][..stride];
+    for (rows, out) in rows.chunks(4).zip(out.chunks_mut(4)) {
+        // Where fewer than four are left the last is repeated.
+        let four = std::array::from_fn(|j| row(rows[j.min(rows.len() - 1)]));
+        out.copy_from_slice(&kernels.sq8_dot_four(query, four)[..rows.len()]);
+    }
+}
+
 /// A query, or its residual to a centre, as 14-bit integers: q ~ scale * v, |v| <= 16256. Refilled
 /// without allocation. Also kept as two i8 planes, v = 128 * high + low, for VNNI.
 #[derive(Clone, Debug, PartialEq)]
