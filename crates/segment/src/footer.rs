@@ -48,7 +48,7 @@ const SECTION_BYTES: usize = 64;
 /// The section flag "whoever does not know this kind may skip it".
 const OPTIONAL: u32 = 1;
 
-/// What a section holds. The number 10 is kept for quantizers shared by runs.
+/// What a section holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SectionKind {
     Hot = 1,
@@ -60,11 +60,12 @@ pub(crate) enum SectionKind {
     PayloadSums = 7,
     KeyIndex = 8,
     KeyFilter = 9,
+    Origin = 10,
     KeyFences = 11,
 }
 
 impl SectionKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Hot,
         Self::Cold,
         Self::Ids,
@@ -74,6 +75,7 @@ impl SectionKind {
         Self::PayloadSums,
         Self::KeyIndex,
         Self::KeyFilter,
+        Self::Origin,
         Self::KeyFences,
     ];
 
@@ -88,6 +90,7 @@ impl SectionKind {
             Self::PayloadSums => "PAYLOAD_SUMS",
             Self::KeyIndex => "IDIX",
             Self::KeyFilter => "BLOM",
+            Self::Origin => "ORIGIN",
             Self::KeyFences => "KEY_FENCES",
         }
     }
@@ -102,13 +105,14 @@ impl SectionKind {
     }
 
     fn in_footer(self) -> bool {
-        matches!(self, Self::Schema | Self::Directory | Self::PayloadSums | Self::KeyFences)
+        matches!(self, Self::Schema | Self::Directory | Self::PayloadSums | Self::Origin | Self::KeyFences)
     }
 
-    /// What looks up keys repeats what IDS says: a reader that does not know it reads all rows.
+    /// What looks up keys repeats what IDS says: a reader that does not know it reads all rows. Who does
+    /// not know the origin does without 1-bit codes.
     fn flags(self) -> u32 {
         match self {
-            Self::KeyIndex | Self::KeyFilter | Self::KeyFences => OPTIONAL,
+            Self::KeyIndex | Self::KeyFilter | Self::Origin | Self::KeyFences => OPTIONAL,
             _ => 0,
         }
     }
@@ -180,7 +184,7 @@ impl Section {
     }
 }
 
-/// The footer: header and section table, then SCHEMA, DIRECTORY, PAYLOAD_SUMS and KEY_FENCES.
+/// The footer: header and section table, then SCHEMA, DIRECTORY, PAYLOAD_SUMS, ORIGIN and KEY_FENCES.
 /// One checksum, held by superblock, trailer and manifest, covers it all.
 ///
 /// ```text
@@ -188,7 +192,7 @@ impl Section {
 /// 48   sections         u32  n
 /// 52   zero             12
 /// 64   section table    n * 64
-///      the four sections, each at a multiple of 64 of the footer
+///      the five sections, each at a multiple of 64 of the footer
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Footer {

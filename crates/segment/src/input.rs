@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use arrow_array::RecordBatch;
-use drift_kernels::MAX_DIM;
+use drift_kernels::{MAX_DIM, MAX_ROTATED_DIM};
 use drift_types::{BucketId, CollectionId, Compression, Metric, SegmentId, SeqNo, VectorId};
 
 use crate::{Error, Result, SegmentMeta};
@@ -25,6 +25,9 @@ pub struct SegmentInput {
     pub ids: Vec<VectorId>,
     /// Each row's sequence number.
     pub seqs: Vec<SeqNo>,
+    /// What the 1-bit codes of all runs are relative to, in index space; `dim` values. Best near the
+    /// rows, and best the same in all segments of a collection. None: no 1-bit codes.
+    pub origin: Option<Vec<f32>>,
     /// How the vectors are stored.
     pub compression: Compression,
     /// Every column but the vector, as [`SegmentMeta::payload_schema`] says.
@@ -69,6 +72,8 @@ impl SegmentInput {
             "a segment holds at most 2^32 - 1 rows: split them over several"
         } else if meta.dim > MAX_DIM {
             "a vector has at most 65,536 dimensions"
+        } else if self.origin.as_ref().is_some_and(|origin| !as_wide(origin) || meta.dim > MAX_ROTATED_DIM) {
+            "an origin of 1-bit codes has the vectors' dimension, at most 2,048"
         } else if !in_order || next != rows {
             "the runs must cover all rows in order, with statistics of the vectors' dimension"
         } else if self.vectors.len() != rows * meta.dim || self.seqs.len() != rows {

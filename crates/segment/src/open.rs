@@ -1,6 +1,7 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use bytes::Bytes;
+use drift_kernels::MAX_ROTATED_DIM;
 use drift_storage::page::PAGE;
 use drift_types::Metric;
 
@@ -10,6 +11,7 @@ use crate::{
     file::File,
     footer::{Footer, Section, SectionKind},
     key_index::KeyIndex,
+    le,
     payload::Payload,
     superblock::Superblock,
     trailer,
@@ -24,6 +26,8 @@ pub(crate) struct Opened {
     pub(crate) runs: Vec<RunEntry>,
     pub(crate) payload: Payload,
     pub(crate) key_index: KeyIndex,
+    /// What the 1-bit codes are relative to; none, and there are none.
+    pub(crate) origin: Option<Arc<[f32]>>,
     /// Feature bits of the trailer.
     pub(crate) ro_compat: u64,
     ids: Section,
@@ -77,9 +81,13 @@ impl Opened {
             identity.rows as usize,
         )?;
         let key_index = KeyIndex::parse(footer.section(SectionKind::KeyIndex)?, &blob(SectionKind::KeyFences)?)?;
+        let origin = match footer.section(SectionKind::Origin) {
+            Ok(section) if section.length > 0 => Some(origin(&blob(SectionKind::Origin)?, meta.dim)?),
+            _ => None,
+        };
         let (ids, key_filter) = (footer.section(SectionKind::Ids)?, footer.section(SectionKind::KeyFilter)?);
         let vector_index = meta.vector_index();
-        Ok(Self { file, place, footer, meta, runs, payload, key_index, ro_compat, ids, key_filter, vector_index })
+        Ok(Self { file, place, footer, meta, runs, payload, key_index, origin, ro_compat, ids, key_filter, vector_index })
     }
 
     /// Where the payload has this column of the schema; `None` for the vector column.
@@ -100,7 +108,7 @@ impl Opened {
     pub(crate) async fn read_hot(&self, run: u32) -> Result<Arc<HotRun>> {
         let run = self.run(run)?;
         let region = self.file.read(run.hot.range()).await?;
-        let hot = HotRun::parse(region, run.rows as usize, self.meta.dim, run.hot.crc);
+        let hot = HotRun::parse(region, run.rows as usize, self.meta.dim, self.origin.as_deref(), run.hot.crc);
         hot.map(Arc::new).map_err(|flaw| self.file.flawed(flaw, run.hot.offset))
     }
 
@@ -131,4 +139,13 @@ impl Opened {
             .get(run as usize)
             .ok_or_else(|| Error::Invalid(format!("run {run} of a segment of {} runs", self.runs.len())))
     }
+}
+
+/// The origin of 1-bit codes.
+fn origin(bytes: &[u8], dim: usize) -> Result<Arc<[f32]>, Flaw> {
+    if dim > MAX_ROTATED_DIM || bytes.len() != 4 * dim {
+        return Err("ORIGIN is of another length".into());
+    }
+    let origin = le::f32s(bytes);
+    if origin.iter().all(|x| x.is_finite()) { Ok(origin.into()) } else { Err("ORIGIN is not finite".into()) }
 }

@@ -66,6 +66,11 @@ impl SegmentReader {
         self.opened.place
     }
 
+    /// What the 1-bit codes are relative to, in index space; none, if there are none.
+    pub fn origin(&self) -> Option<&Arc<[f32]>> {
+        self.opened.origin.as_ref()
+    }
+
     /// Whether the rows may be moved into a new segment. Not those of a file with features that
     /// this program does not know and that only readers may ignore: they would be lost.
     pub fn can_rewrite(&self) -> bool {

@@ -6,7 +6,7 @@ pub(crate) const MAGIC: [u8; 8] = *b"\x89DRFT\r\n\x1a";
 
 /// The version written.
 pub(crate) const MAJOR: u16 = 0;
-pub(crate) const MINOR: u16 = 3;
+pub(crate) const MINOR: u16 = 4;
 
 /// The incompat feature bits this program understands; it writes none so far.
 const KNOWN_INCOMPAT: u64 = 0;

@@ -4,6 +4,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use drift_codec::Bit1;
 use drift_storage::page::PAGE;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     footer::{Footer, Section, SectionKind},
     hot,
     identity::Identity,
-    ids, key_index, payload,
+    ids, key_index, le, payload,
     superblock::Superblock,
     trailer,
 };
@@ -52,10 +53,13 @@ pub fn write(input: &SegmentInput) -> Result<Encoded> {
     ];
     let runs: Vec<RunEntry> =
         input.runs.iter().zip(hot).zip(cold).map(|((run, hot), cold)| entry(run, hot, cold)).collect();
+    let mut origin = Vec::new();
+    le::put_f32s(&mut origin, input.origin.as_deref().unwrap_or_default());
     let blobs = [
         (SectionKind::Schema, input.meta.encode()?),
         (SectionKind::Directory, directory::encode(&runs, input.meta.dim)?),
         (SectionKind::PayloadSums, sums),
+        (SectionKind::Origin, origin),
         (SectionKind::KeyFences, key_fences),
     ];
     let footer = sink.finish(identity(input), sections, &blobs)?;
@@ -65,9 +69,10 @@ pub fn write(input: &SegmentInput) -> Result<Encoded> {
 fn write_hot<W: Write + Seek>(sink: &mut Sink<W>, input: &SegmentInput) -> Result<Vec<Place>> {
     let dim = input.meta.dim;
     let mut places = Vec::with_capacity(input.runs.len());
+    let mut bit1 = input.origin.as_deref().map(Bit1::new);
     for run in &input.runs {
         let rows = indexed(input, run);
-        let (region, crc) = hot::encode(&input.ids[run.rows.clone()], &rows, dim).ok_or_else(|| {
+        let (region, crc) = hot::encode(&input.ids[run.rows.clone()], &rows, dim, bit1.as_mut()).ok_or_else(|| {
             Error::Invalid(format!(
                 "a run of {} rows of {dim} dimensions is too large: split its bucket",
                 run.rows.len()

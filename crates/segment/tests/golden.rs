@@ -13,7 +13,7 @@ const DIM: usize = 5;
 const RUNS: [std::ops::Range<usize>; 3] = [0..7, 7..8, 8..20];
 
 fn golden_path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v0.3.drift")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v0.4.drift")
 }
 
 fn keys() -> Vec<i64> {
@@ -69,6 +69,7 @@ fn input() -> SegmentInput {
         inv_norms: None,
         ids: keys().into_iter().map(VectorId::from_i64).collect(),
         seqs: (0..20).map(|row| SeqNo(900 + row / 3)).collect(),
+        origin: Some(vec![8.0; DIM]),
         compression: Compression::Auto,
         payload: batch().project(&[0, 2]).unwrap(),
     }
@@ -130,7 +131,7 @@ async fn what_is_written_today_is_the_golden_file() {
             }
         }
     }
-    assert_eq!((then.sections.len(), compared), (now.sections.len(), 6));
+    assert_eq!((then.sections.len(), compared), (now.sections.len(), 7));
 }
 
 /// Run by hand, and only for a new version: `cargo test -p drift-segment --test golden -- --ignored`.
