@@ -26,6 +26,11 @@ fn random_table(rng: &mut fastrand::Rng, dim: usize) -> Bit1Table {
     table
 }
 
+/// Bits of 128 rows, none in half of the tiles.
+fn random_words(rng: &mut fastrand::Rng) -> [u64; 2] {
+    std::array::from_fn(|_| (0..4).map(|tile| if rng.bool() { u64::from(rng.u16(..)) << (16 * tile) } else { 0 }).sum())
+}
+
 /// A scan whose threshold splits the rows.
 fn scan(table: &Bit1Table, threshold: f32) -> Bit1Scan<'_> {
     Bit1Scan { table, base: 3.0, a_scale: 0.7, b_scale: 0.1, width: 1.5, threshold }
@@ -58,7 +63,7 @@ fn bounds_and_survivors_equal_scalar_in_every_dimension() {
     for dim in 1..=crate::MAX_ROTATED_DIM {
         let (rows, offset) = (rng.usize(1..70), dim % 64);
         let bytes = random_tiles(&mut rng, dim, rows, offset);
-        let words: Vec<u64> = (0..2).map(|_| rng.u64(..)).collect();
+        let words = random_words(&mut rng);
         let table = random_table(&mut rng, dim);
         let all = Tiles::new(&bytes[offset..], dim, rows, None);
         let some = Tiles::new(&bytes[offset..], dim, rows, Some(&words));
@@ -105,7 +110,7 @@ fn four_scans_at_once_equal_one_by_one() {
     for dim in (1..=100).chain([384, 768, 784, 2048]) {
         let rows = rng.usize(1..70);
         let bytes = random_tiles(&mut rng, dim, rows, 0);
-        let words: Vec<u64> = (0..2).map(|_| rng.u64(..)).collect();
+        let words = random_words(&mut rng);
         let tables: [Bit1Table; 4] = std::array::from_fn(|_| random_table(&mut rng, dim));
         let scans: [Bit1Scan<'_>; 4] = std::array::from_fn(|i| scan(&tables[i], i as f32 - 2.0));
         for allowed in [None, Some(&words[..])] {
