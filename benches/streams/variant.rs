@@ -21,9 +21,10 @@ use crate::{
 /// Dead rows count as cleaned away when no more than this share of the rows stored is dead.
 const DEAD_SHARE: f64 = 0.05;
 /// Waits end after so long.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Maintenance counts as done when it has written nothing for so long.
-const STILL: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Maintenance counts as done when it has written nothing for so long: longer than it waits for more
+/// rows before it tidies up.
+const STILL: Duration = Duration::from_secs(13);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Drives a collection through the stream: `drift` as it is by default, `off` without maintenance.

@@ -74,6 +74,11 @@ impl Sq8Scanner {
         if (upper - lower - estimate).is_finite() { (lower, upper) } else { (f32::NEG_INFINITY, f32::INFINITY) }
     }
 
+    /// The bounds on the score of each row of the block scanned last, `error` being its.
+    pub fn all_bounds(&self, error: f32) -> impl Iterator<Item = (f32, f32)> {
+        self.scores.iter().map(move |&estimate| self.bounds(estimate, error))
+    }
+
     fn scan_l2(&mut self, block: &Sq8Block<'_>) {
         self.query.set_residual(&self.vector, block.centre);
         sq8_centred_dot_rows(&self.query, block.codes, &mut self.scores);

@@ -20,6 +20,7 @@ mod inspect;
 mod log_record;
 mod maintain;
 mod observed;
+mod origins;
 mod payload_list;
 mod recover;
 mod report;

@@ -13,6 +13,7 @@ use crate::{
     dead_set::DeadSet,
     id_map::{PlaceId, RowAddress},
     observed::Observed,
+    origins::Origins,
     payload_list::PayloadList,
 };
 
@@ -123,6 +124,8 @@ pub(crate) struct Level1 {
     pub buckets: Vec<Bucket>,
     /// `None` while there is no bucket.
     pub router: Option<Router>,
+    /// What the 1-bit codes of segments are relative to.
+    pub origins: Origins,
 }
 
 /// One state of a collection.

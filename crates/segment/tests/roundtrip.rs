@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 
 use arrow_array::{RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_select::take::take_record_batch;
-use drift_codec::Sq8;
+use drift_codec::{Bit1, Sq8};
 use drift_segment::{Error, FooterRef, PartCache, SegmentInput, SegmentReader, write};
 use drift_storage::Store;
 use drift_types::{Metric, VectorId};
@@ -115,6 +115,11 @@ async fn check_parts(reader: &SegmentReader, input: &SegmentInput) {
         assert!((0..hot.rows()).map(|i| hot.id(i)).eq(input.ids[run.rows.clone()].iter().copied()));
         assert_eq!((found.centre, found.step, found.error), (&*sq8.centre, sq8.step, coded.error));
         assert_eq!((found.codes, found.norms_sq), (&*coded.codes, &*coded.norms_sq));
+        let bits = input.origin.as_ref().map(|origin| Bit1::new(origin).encode(&indexed, &sq8.centre));
+        assert_eq!(hot.bit1().is_some(), bits.is_some());
+        if let (Some((found, _)), Some(bits)) = (hot.bit1(), bits) {
+            assert_eq!((found.tiles, found.rows, found.scales), (bits.tiles.as_bytes(), bits.rows, bits.scales));
+        }
     }
     let runs = input.runs.len() as u32;
     assert!(matches!(reader.hot(runs).await, Err(Error::Invalid(_))));

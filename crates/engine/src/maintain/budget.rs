@@ -13,8 +13,9 @@ use std::{
 const PER_INGESTED_BYTE: u64 = 4;
 /// What is not used is kept for so long.
 const SAVED: Duration = Duration::from_secs(10);
-/// Without a write for so long, the database counts as quiet.
-const QUIET_AFTER: Duration = Duration::from_secs(2);
+/// Without a write for so long, the database counts as quiet. Long enough that work which the next
+/// batch would undo is not done between any two.
+const QUIET_AFTER: Duration = Duration::from_secs(10);
 
 /// The budget of a database: max(4 x bytes ingested, rate x time). What must be done (a flush) is
 /// charged and goes ahead; what may wait (a compaction) waits while the budget is spent.
@@ -114,11 +115,11 @@ mod tests {
     fn quiet_is_a_while_without_writes() {
         let start = Instant::now();
         let budget = Budget::new(RATE, start);
-        assert!(!budget.look(at(start, 1)).1);
-        assert!(budget.look(at(start, 2)).1);
-        budget.ingested(1);
         assert!(!budget.look(at(start, 9)).1);
-        assert!(!budget.look(at(start, 10)).1);
-        assert!(budget.look(at(start, 11)).1);
+        assert!(budget.look(at(start, 10)).1);
+        budget.ingested(1);
+        assert!(!budget.look(at(start, 20)).1);
+        assert!(!budget.look(at(start, 29)).1);
+        assert!(budget.look(at(start, 30)).1);
     }
 }

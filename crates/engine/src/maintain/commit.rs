@@ -23,6 +23,7 @@ use crate::{
     Collection, Error, ErrorKind, Result,
     collection::Shared,
     id_map::PlaceId,
+    origins::Origins,
     snapshot::{Bucket, Level1, RunRef, SegmentView},
     write::{Command, Commit},
 };
@@ -151,7 +152,7 @@ pub(crate) fn level1(
     for (view, map) in segments.iter_mut().zip(bucket_of_run) {
         view.bucket_of_run = Arc::new(map);
     }
-    Level1 { manifest, buckets, router }
+    Level1 { manifest, buckets, router, origins: Origins::of(segments) }
 }
 
 async fn next_manifest(

@@ -14,6 +14,7 @@ use crate::{
     compute::Class,
     id_map::PlaceId,
     observed::Observed,
+    origins::Origins,
     snapshot::{BucketPast, SegmentView, Snapshot},
     write::MovedRows,
 };
@@ -268,11 +269,13 @@ impl Draft {
             runs.push(run_input(bucket.id, bucket.generation, first..order.len(), header));
         }
         let (collection, meta, compression) = (self.shared.id, segment_meta(&self.schema), self.schema.compression);
+        let origin = Origins::of(&self.segments).main().map(<[f32]>::to_vec);
         let work = move || {
+            let origin = origin.or_else(|| mean(hand.rows.index_rows()));
             let RowSet { vectors, unit, ids, seqs, from, payload, .. } = hand.rows.reorder(&order)?;
             let inv_norms = unit.map(|(_, inv)| inv);
             let input =
-                SegmentInput { id, collection, meta, runs, vectors, inv_norms, ids, seqs, compression, payload };
+                SegmentInput { id, collection, meta, runs, vectors, inv_norms, ids, seqs, origin, compression, payload };
             let encoded = drift_segment::write(&input)?;
             // What gets a name can be read.
             drift_segment::verify(&encoded)?;
@@ -307,6 +310,13 @@ impl DraftBucket {
         }
         self.past.rows_changed += rows.n_live;
     }
+}
+
+/// The origin of the first 1-bit codes of a collection: the mean of these rows. None where there can be
+/// no such codes.
+fn mean(rows: Vectors<'_>) -> Option<Vec<f32>> {
+    let members: Vec<u32> = (0..rows.len() as u32).collect();
+    (rows.dim() <= drift_kernels::MAX_ROTATED_DIM).then(|| header_of(rows, &members).centroid)
 }
 
 fn header_of(all: Vectors<'_>, members: &[u32]) -> BucketHeader {

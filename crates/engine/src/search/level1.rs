@@ -1,11 +1,10 @@
-use drift_codec::Sq8Scanner;
 use drift_ivf::{StopRule, StopState};
-use drift_types::Metric;
 
 use super::{
-    candidates::{Candidates, Coded},
+    candidates::Candidates,
     filter::RowSets,
     query::Query,
+    sieve::{RunAt, Sieve},
     trace::Trace,
 };
 use crate::{
@@ -33,8 +32,7 @@ pub(super) async fn scan_buckets(
     stats.buckets_ranked = ranking.remaining();
     stats.buckets_skipped = router.len() - stats.buckets_ranked;
     let mut stop = StopState::new(query.k, &ranking);
-    let mut scanner = Sq8Scanner::new(&query.vector, query.metric == Metric::InnerProduct);
-    let mut estimates = Vec::new();
+    let mut sieve = Sieve::new(query, &snapshot.level1.origins);
     while let Some(ranked) = ranking.next() {
         let mut rows = 0;
         let bucket = &snapshot.level1.buckets[ranked.bucket as usize];
@@ -43,7 +41,7 @@ pub(super) async fn scan_buckets(
             bucket.observed.probe();
         }
         for &run in &bucket.runs {
-            rows += scan_run(snapshot, run, sets, &mut scanner, &mut estimates, out).await?;
+            rows += scan_run(snapshot, run, sets, &mut sieve, out).await?;
         }
         stats.buckets_probed += 1;
         stats.rows_scanned += rows;
@@ -85,34 +83,21 @@ fn reason_to_stop(query: &Query, stats: &SearchStats, missing: f32) -> Option<St
 /// Scans one run's codes; returns its rows.
 async fn scan_run(
     snapshot: &Snapshot,
-    at: RunRef,
+    RunRef { segment, run, .. }: RunRef,
     sets: Option<&RowSets>,
-    scanner: &mut Sq8Scanner,
-    estimates: &mut Vec<f32>,
+    sieve: &mut Sieve<'_>,
     out: &mut Candidates,
 ) -> Result<usize> {
-    let view = &snapshot.segments[at.segment as usize];
-    let first_row = view.reader.runs()[at.run as usize].first_row;
-    let hot = match view.reader.hot_cached(at.run) {
+    let view = &snapshot.segments[segment as usize];
+    let first_row = view.reader.runs()[run as usize].first_row;
+    let hot = match view.reader.hot_cached(run) {
         Some(hot) => hot,
-        None => view.reader.hot(at.run).await?,
+        None => view.reader.hot(run).await?,
     };
-    let block = hot.sq8();
-    estimates.clear();
-    estimates.extend_from_slice(scanner.scan(&block));
-    for (row, &estimate) in estimates.iter().enumerate() {
-        let (lower, upper) = scanner.bounds(estimate, block.error);
-        if lower > out.threshold() {
-            continue;
-        }
-        let ordinal = first_row + row as u32;
-        let live = match sets {
-            Some(sets) => sets.segments[at.segment as usize].value(ordinal as usize),
-            None => !view.dead.contains(ordinal),
-        };
-        if live {
-            out.push_coded(Coded { lower, segment: at.segment, run: at.run, row: row as u32 }, upper);
-        }
-    }
-    Ok(estimates.len())
+    let is_wanted = |row: u32| match sets {
+        Some(sets) => sets.segments[segment as usize].value((first_row + row) as usize),
+        None => !view.dead.contains(first_row + row),
+    };
+    sieve.scan(RunAt { segment, run }, &hot, is_wanted, out);
+    Ok(hot.rows())
 }

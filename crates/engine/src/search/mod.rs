@@ -8,6 +8,7 @@ mod gather;
 mod keys;
 mod level1;
 mod query;
+mod sieve;
 mod trace;
 
 use std::sync::Arc;
