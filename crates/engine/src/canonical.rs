@@ -165,6 +165,16 @@ pub fn canonical_keys(column: &ArrayRef) -> Result<Vec<VectorId>> {
     }
 }
 
+/// Keys as a column of integers of `data_type`: what [`canonical_keys`] was given.
+pub(crate) fn key_column(ids: impl Iterator<Item = VectorId>, data_type: &DataType) -> Result<ArrayRef> {
+    let wide: ArrayRef = if data_type.is_unsigned_integer() {
+        Arc::new(UInt64Array::from_iter_values(ids.map(|id| id.0)))
+    } else {
+        Arc::new(Int64Array::from_iter_values(ids.map(VectorId::to_i64)))
+    };
+    Ok(cast_with_options(&wide, data_type, &STRICT)?)
+}
+
 fn canonical_vectors(column: &ArrayRef, field: &Field, metric: Metric) -> Result<ArrayRef> {
     let name = field.name();
     let DataType::FixedSizeList(item, dim) = field.data_type() else {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     BatchStream, Result, ScanRequest,
+    canonical::key_column,
     compute::Compute,
     snapshot::{SegmentView, Snapshot},
 };
@@ -30,13 +31,22 @@ fn answer_schema(columns: &Schema) -> SchemaRef {
 pub(super) async fn winners(snapshot: &Snapshot, hits: &[Hit], projection: Option<&[usize]>) -> Result<RecordBatch> {
     let all: Vec<usize> = (0..snapshot.schema.arrow.fields().len()).collect();
     let columns = projection.unwrap_or(&all);
+    let schema = snapshot.schema.arrow.project(columns)?;
+    // Hits know their keys: who asks for no more need not read any row.
+    let (key, others): (Vec<usize>, Vec<usize>) = columns.iter().partition(|&&c| Some(c) == snapshot.schema.key);
     let rows: Vec<RowRef> = hits.iter().map(|hit| hit.row).collect();
-    let rows = gather(snapshot, &rows, columns).await?;
+    let others = if others.is_empty() { None } else { Some(gather(snapshot, &rows, &others).await?) };
+    let mut others = others.iter().flat_map(|rows| rows.columns());
+    let mut arrays = Vec::with_capacity(columns.len() + 1);
+    for (column, field) in columns.iter().zip(schema.fields()) {
+        let mut next = || others.next().expect("gathered all columns but the key").clone();
+        let is_key = key.contains(column);
+        arrays.push(if is_key { key_column(hits.iter().map(|hit| hit.id), field.data_type())? } else { next() });
+    }
     let metric = snapshot.schema.metric;
     let distances = Float32Array::from_iter_values(hits.iter().map(|hit| metric.distance(hit.score)));
-    let mut arrays = rows.columns().to_vec();
     arrays.push(Arc::new(distances) as ArrayRef);
-    Ok(RecordBatch::try_new(answer_schema(rows.schema_ref()), arrays)?)
+    Ok(RecordBatch::try_new(answer_schema(&schema), arrays)?)
 }
 
 /// Some columns of some rows, in the rows' order.
