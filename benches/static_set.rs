@@ -140,11 +140,12 @@ impl Report<'_> {
         let (p50, p99) = (asked.latencies.at_us(0.5), asked.latencies.at_us(0.99));
         let qps = 1e6 / asked.latencies.mean_us();
         println!(
-            "{what:>12}: recall {:.4} (predicted {:.3}), p50 {p50:.0} us, p99 {p99:.0} us, {qps:.0} QPS, {:.1} buckets, {:.0} rows scanned",
+            "{what:>12}: recall {:.4} (predicted {:.3}), p50 {p50:.0} us, p99 {p99:.0} us, {qps:.0} QPS, {:.1} buckets, {:.0} rows scanned, {:.1} reranked",
             asked.recall(),
             asked.predicted,
             asked.buckets,
-            asked.rows
+            asked.rows,
+            asked.reranked
         );
         for (figure, value) in
             [("recall", asked.recall()), ("p50_us", p50), ("p99_us", p99), ("qps", qps), ("rows_scanned", asked.rows)]

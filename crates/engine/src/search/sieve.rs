@@ -16,6 +16,9 @@ use crate::origins::Origins;
 /// k-th row.
 const EPS: f32 = 1.9;
 
+/// Rows that are scored together; a multiple of four.
+const AT_ONCE: usize = 16;
+
 /// Where a run is: its segment's position, and its own number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RunAt {
@@ -30,6 +33,10 @@ pub(super) struct Sieve<'a> {
     /// By origin, once a run with it is met.
     sieves: Vec<Option<Bits>>,
     sq8: Option<Sq8Scanner>,
+    /// Scratch: the rows that 1-bit codes leave over, with their lower bounds...
+    left: Vec<(u32, f32)>,
+    /// ...and some of them.
+    rows: Vec<u32>,
 }
 
 struct Bits {
@@ -39,7 +46,7 @@ struct Bits {
 
 impl<'a> Sieve<'a> {
     pub fn new(query: &'a Query, origins: &'a Origins) -> Self {
-        Self { query, origins, sieves: (0..origins.len()).map(|_| None).collect(), sq8: None }
+        Self { query, origins, sieves: (0..origins.len()).map(|_| None).collect(), sq8: None, left: Vec::new(), rows: Vec::new() }
     }
 
     /// Offers the rows of a run that are live, match, and cannot be ruled out.
@@ -66,13 +73,23 @@ impl<'a> Sieve<'a> {
         let sq8 = hot.sq8();
         let centre = bits.scanner.centre_score(sq8.centre);
         let survivors = bits.scanner.scan(&codes, centre, out.threshold(), None);
-        if survivors.rows().is_empty() {
-            return;
+        self.left.clear();
+        self.left.extend(survivors.iter().filter(|(row, _)| is_wanted(*row)));
+        if self.left.len() > AT_ONCE {
+            // Where little is known yet, the likely ones tell soon enough that the others are not needed.
+            self.left.sort_unstable_by(|a, b| a.1.total_cmp(&b.1));
         }
-        let bounds = bits.rescorer.bounds(&sq8, offsets, centre, survivors.rows());
-        for (&row, &(lower, upper)) in survivors.rows().iter().zip(bounds) {
-            if lower <= out.threshold() && is_wanted(row) {
-                out.push_coded(Coded { lower, segment: at.segment, run: at.run, row }, upper);
+        for some in self.left.chunks(AT_ONCE) {
+            if some[0].1 > out.threshold() {
+                break;
+            }
+            self.rows.clear();
+            self.rows.extend(some.iter().map(|(row, _)| row));
+            let bounds = bits.rescorer.bounds(&sq8, offsets, centre, &self.rows);
+            for (&row, &(lower, upper)) in self.rows.iter().zip(bounds) {
+                if lower <= out.threshold() {
+                    out.push_coded(Coded { lower, segment: at.segment, run: at.run, row }, upper);
+                }
             }
         }
     }
