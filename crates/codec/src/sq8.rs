@@ -43,11 +43,19 @@ impl Sq8 {
     /// # Panics
     /// When `dim` is zero or does not divide `rows.len()`.
     pub fn train(rows: &[f32], dim: usize) -> Self {
-        let centre = mean(rows, dim);
-        let deviation = |row: &[f32]| row.iter().zip(&centre).fold(0.0, |max: f32, (x, c)| max.max((x - c).abs()));
-        let largest = rows.chunks_exact(dim).map(deviation).fold(0.0, f32::max);
-        // Rows that are all equal still need a step to divide by.
-        Self { step: (largest / 127.0).max(f32::MIN_POSITIVE), centre }
+        Self::around(&mean(rows, dim), rows)
+    }
+
+    /// As [`Sq8::train`], with another centre.
+    ///
+    /// # Panics
+    /// When the length of the centre is zero or does not divide `rows.len()`.
+    pub fn around(centre: &[f32], rows: &[f32]) -> Self {
+        assert!(rows.len().is_multiple_of(centre.len()), "{} values are no rows of {}", rows.len(), centre.len());
+        let deviation = |row: &[f32]| row.iter().zip(centre).fold(0.0, |max: f32, (x, c)| max.max((x - c).abs()));
+        let largest = rows.chunks_exact(centre.len()).map(deviation).fold(0.0, f32::max);
+        // Rows that are all equal to it still need a step to divide by.
+        Self { step: (largest / 127.0).max(f32::MIN_POSITIVE), centre: centre.to_vec() }
     }
 
     /// Codes row-major `rows`.

@@ -23,8 +23,7 @@ const BIT1: u16 = 2;
 
 /// What a search scans of one run: the rows' codes, and the keys that break ties.
 ///
-/// The 1-bit codes are a first sieve, and SQ8 scores what it leaves over. Both have the same centre, the
-/// mean of the rows.
+/// The 1-bit codes are a first sieve, and SQ8 scores what it leaves over. Both have the same centre.
 ///
 /// A region is a *head*, whose checksum the directory holds, and the code planes it describes,
 /// each with a checksum of its own, so that one plane can be read without the others.
@@ -221,19 +220,19 @@ impl Plane {
     }
 }
 
-/// Codes the rows of a run (in index space, `dim` values each) and lays out its region, with 1-bit codes
+/// Codes the rows of a run (in index space) relative to `centre` and lays out its region, with 1-bit codes
 /// if there is a quantizer for them. Returns the region and the checksum of its head; `None` if the
 /// region is too large for its own offsets.
 pub(crate) fn encode(
     ids: &[VectorId],
     rows: &[f32],
-    dim: usize,
+    centre: &[f32],
     bit1: Option<&mut Bit1>,
 ) -> Option<(Vec<u8>, u32)> {
-    let sq8 = Sq8::train(rows, dim);
+    let (sq8, dim) = (Sq8::around(centre, rows), centre.len());
     let mut planes = Vec::new();
     if let Some(bit1) = bit1 {
-        planes.push((BIT1, 1, bit1_plane(&bit1.encode(rows, &sq8.centre))));
+        planes.push((BIT1, 1, bit1_plane(&bit1.encode(rows, centre))));
     }
     planes.push((SQ8, 8, sq8_plane(&sq8, rows)));
     let mut keys = Vec::new();

@@ -43,6 +43,9 @@ pub struct RunInput {
     pub generation: u32,
     /// Ordinals of the rows.
     pub rows: Range<usize>,
+    /// What its codes are relative to, in index space: best the bucket's own centroid, whose distance a
+    /// search knows anyway; `dim` values.
+    pub centre: Vec<f32>,
     /// Mean of the run's rows; `dim` values.
     pub centroid: Vec<f32>,
     /// Sum of the rows; `dim` values.
@@ -63,7 +66,7 @@ impl SegmentInput {
         let in_order = self.runs.iter().all(|run| {
             let follows = run.rows.start == next && run.rows.end > next;
             next = run.rows.end;
-            follows && as_wide(&run.centroid) && as_wide(&run.sum)
+            follows && as_wide(&run.centre) && as_wide(&run.centroid) && as_wide(&run.sum)
         });
         let norms = self.inv_norms.as_ref().map(Vec::len);
         let problem = if rows == 0 {

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use drift_storage::cache::Cache;
 
 use crate::{ExactRun, HotRun, IdBlock, KeyFilter, KeyPage};
 
@@ -21,9 +20,6 @@ pub enum Part {
     /// A page of the key index.
     KeyPage(Arc<KeyPage>),
 }
-
-/// The cache that all readers of a process share.
-pub type PartCache = Cache<Part>;
 
 /// A value that fits one variant of [`Part`].
 pub(crate) trait Cached: Sized {

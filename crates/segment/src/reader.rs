@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     Description, Error, ExactRun, FooterRef, HotRun, IdBlock, PartCache, Result, RunEntry, SegmentMeta, file::File,
-    open::Opened, parts::Cached, version,
+    open::Opened, parts::Cached, pins::Pins, version,
 };
 
 /// How many runs are read at once where many are needed.
@@ -24,6 +24,7 @@ const CONCURRENT_RUNS: usize = 8;
 pub struct SegmentReader {
     pub(crate) opened: Arc<Opened>,
     cache: Arc<PartCache>,
+    pins: Arc<Pins>,
 }
 
 impl SegmentReader {
@@ -33,7 +34,8 @@ impl SegmentReader {
     /// [`Error::Newer`] if the file is of a later format.
     pub async fn open(store: Store, path: String, footer: Option<FooterRef>, cache: Arc<PartCache>) -> Result<Self> {
         let opened = Opened::open(File::new(store, path), footer).await?;
-        Ok(Self { opened: Arc::new(opened), cache })
+        let pins = Arc::new(Pins::new(cache.clone(), opened.runs.len()));
+        Ok(Self { opened: Arc::new(opened), cache, pins })
     }
 
     /// The segment's id.
@@ -99,12 +101,23 @@ impl SegmentReader {
 
     /// The codes of a run.
     pub async fn hot(&self, run: u32) -> Result<Arc<HotRun>> {
-        self.part(run, self.opened.read_hot(run)).await
+        if let Some(hot) = self.hot_cached(run) {
+            return Ok(hot);
+        }
+        let hot = self.part(run, self.opened.read_hot(run)).await?;
+        self.pins.keep(run, &hot, self.key::<Arc<HotRun>>(run));
+        Ok(hot)
     }
 
-    /// The codes of a run, if they are in the cache.
+    /// The codes of a run, if they stay in memory.
+    #[inline]
+    pub fn hot_pinned(&self, run: u32) -> Option<&HotRun> {
+        self.pins.get(run).map(|hot| &**hot)
+    }
+
+    /// The codes of a run, if they are in memory.
     pub fn hot_cached(&self, run: u32) -> Option<Arc<HotRun>> {
-        self.cached(run)
+        self.pins.get(run).cloned().or_else(|| self.cached(run))
     }
 
     /// The vectors of a run.

@@ -47,6 +47,7 @@ fn input() -> SegmentInput {
     let run = |(i, rows): (usize, std::ops::Range<usize>)| RunInput {
         bucket: BucketId(10 + i as u32),
         generation: i as u32,
+        centre: vec![rows.start as f32 + 1.5; DIM],
         centroid: vec![rows.start as f32; DIM],
         sum: vec![(rows.start * rows.len()) as f32; DIM],
         mean_sq_radius: 0.25,

@@ -110,7 +110,7 @@ async fn check_parts(reader: &SegmentReader, input: &SegmentInput) {
             assert_eq!(exact.inv_norm(i), inv_norm);
             indexed.extend(exact.row(i).iter().map(|x| x * inv_norm));
         }
-        let sq8 = Sq8::train(&indexed, dim);
+        let sq8 = Sq8::around(&run.centre, &indexed);
         let (coded, found) = (sq8.encode(&indexed), hot.sq8());
         assert!((0..hot.rows()).map(|i| hot.id(i)).eq(input.ids[run.rows.clone()].iter().copied()));
         assert_eq!((found.centre, found.step, found.error), (&*sq8.centre, sq8.step, coded.error));
@@ -164,6 +164,36 @@ async fn parts_are_read_once() {
         reader.ids().await.unwrap();
     }
     assert_eq!(reader.reads(), 4);
+}
+
+/// However few bytes there are, half of them at most are codes that stay, and they go with their segment.
+#[tokio::test]
+async fn codes_stay_while_they_fit_into_half_of_memory() {
+    let (input, _) = segment(&large());
+    let (store, footer) = publish(&input).await;
+    let runs = input.runs.len() as u32;
+    let all: u64 = {
+        let cache = Arc::new(PartCache::new(1 << 30));
+        let reader = SegmentReader::open(store.clone(), "a/b.drift".into(), None, cache.clone()).await.unwrap();
+        for run in 0..runs {
+            reader.hot(run).await.unwrap();
+        }
+        cache.bytes_used()
+    };
+    for capacity in [0, all, 2 * all] {
+        let cache = Arc::new(PartCache::new(capacity));
+        let reader = SegmentReader::open(store.clone(), "a/b.drift".into(), Some(footer), cache.clone()).await.unwrap();
+        for run in 0..runs {
+            let hot = reader.hot(run).await.unwrap();
+            assert_eq!(hot.rows(), reader.runs()[run as usize].rows as usize);
+            assert!(cache.bytes_used() <= cache.capacity());
+        }
+        let pinned = (0..runs).filter(|run| reader.hot_pinned(*run).is_some()).count();
+        assert_eq!((pinned == 0, pinned == runs as usize), (capacity == 0, capacity == 2 * all), "{capacity}");
+        drop(reader);
+        cache.forget(input.id);
+        assert_eq!(cache.bytes_used(), 0);
+    }
 }
 
 #[tokio::test]

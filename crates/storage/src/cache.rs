@@ -22,6 +22,7 @@ pub struct CacheKey {
 /// Clones of `V` should be cheap: an `Arc` or `Bytes`.
 pub struct Cache<V> {
     entries: sync::Cache<CacheKey, Entry<V>, ByBytes>,
+    shards: u64,
 }
 
 #[derive(Clone)]
@@ -49,14 +50,15 @@ impl<V: Clone> Cache<V> {
     /// A cache of at most `capacity_bytes`.
     pub fn new(capacity_bytes: u64) -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZero::get) as u64;
+        let shards = (capacity_bytes / SHARD_BYTES).clamp(1, 4 * threads);
         let options = OptionsBuilder::new()
-            .shards((capacity_bytes / SHARD_BYTES).clamp(1, 4 * threads) as usize)
+            .shards(shards as usize)
             .estimated_items_capacity((capacity_bytes / TYPICAL_ENTRY_BYTES) as usize)
             .weight_capacity(capacity_bytes)
             .build()
             .expect("all required options are set");
         let (hasher, lifecycle) = (DefaultHashBuilder::default(), sync::DefaultLifecycle::default());
-        Self { entries: sync::Cache::with_options(options, ByBytes, hasher, lifecycle) }
+        Self { entries: sync::Cache::with_options(options, ByBytes, hasher, lifecycle), shards }
     }
 
     /// The entry, if it is here.
@@ -74,6 +76,11 @@ impl<V: Clone> Cache<V> {
         Ok(self.entries.get_or_insert_async(&key, entry).await?.value)
     }
 
+    /// Lets go of an entry.
+    pub fn remove(&self, key: CacheKey) {
+        self.entries.remove(&key);
+    }
+
     /// Lets go of all parts of a segment that nobody reads any more.
     pub fn forget(&self, segment: SegmentId) {
         self.entries.retain(|key, _| key.segment != segment);
@@ -87,6 +94,11 @@ impl<V: Clone> Cache<V> {
     /// Bytes that may be held.
     pub fn capacity(&self) -> u64 {
         self.entries.capacity()
+    }
+
+    /// Holds at most so many bytes from now on.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.entries.set_capacity(bytes - bytes % self.shards); // whole bytes for each shard
     }
 }
 
@@ -132,6 +144,18 @@ mod tests {
             assert_eq!(caller.await.unwrap(), Ok(42));
         }
         assert_eq!((loads.load(Relaxed), cache.get(key(1)), cache.bytes_used()), (1, Some(42), 100));
+    }
+
+    #[tokio::test]
+    async fn a_smaller_capacity_lets_entries_go() {
+        let cache = Cache::new(40 << 20);
+        for index in 0..300 {
+            cache.get_or_load(key(index), async { Ok::<_, ()>((index, 100_000)) }).await.unwrap();
+        }
+        cache.remove(key(299));
+        assert_eq!(cache.get(key(299)), None);
+        cache.set_capacity((1 << 20) + 1);
+        assert!(cache.bytes_used() <= 1 << 20, "{}", cache.bytes_used());
     }
 
     #[tokio::test]

@@ -266,7 +266,7 @@ impl Draft {
             bucket.runs.push((place, number as u32));
             let first = order.len();
             order.extend(members);
-            runs.push(run_input(bucket.id, bucket.generation, first..order.len(), header));
+            runs.push(run_input(bucket, first..order.len(), header));
         }
         let (collection, meta, compression) = (self.shared.id, segment_meta(&self.schema), self.schema.compression);
         let origin = Origins::of(&self.segments).main().map(<[f32]>::to_vec);
@@ -323,11 +323,12 @@ fn header_of(all: Vectors<'_>, members: &[u32]) -> BucketHeader {
     BucketHeader::from_rows(all.dim(), members.iter().map(|&m| all.row(m as usize)))
 }
 
-fn run_input(bucket: BucketId, generation: u32, rows: Range<usize>, header: BucketHeader) -> RunInput {
+fn run_input(bucket: &DraftBucket, rows: Range<usize>, header: BucketHeader) -> RunInput {
     RunInput {
-        bucket,
-        generation,
+        bucket: bucket.id,
+        generation: bucket.generation,
         rows,
+        centre: bucket.header.centroid.clone(),
         centroid: header.centroid,
         sum: header.sum,
         mean_sq_radius: header.mean_sq_radius,

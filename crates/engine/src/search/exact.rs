@@ -101,10 +101,7 @@ async fn score_rows(
         Some(exact) => exact,
         None => view.reader.exact(run).await?,
     };
-    let hot = match view.reader.hot_cached(run) {
-        Some(hot) => hot,
-        None => view.reader.hot(run).await?,
-    };
+    let hot = view.reader.hot(run).await?;
     let first = view.reader.runs()[run as usize].first_row;
     for row in rows {
         let score = query.score(exact.row(row as usize), || exact.inv_norm(row as usize));

@@ -90,14 +90,18 @@ async fn scan_run(
 ) -> Result<usize> {
     let view = &snapshot.segments[segment as usize];
     let first_row = view.reader.runs()[run as usize].first_row;
-    let hot = match view.reader.hot_cached(run) {
+    let loaded;
+    let hot = match view.reader.hot_pinned(run) {
         Some(hot) => hot,
-        None => view.reader.hot(run).await?,
+        None => {
+            loaded = view.reader.hot(run).await?;
+            &loaded
+        }
     };
     let is_wanted = |row: u32| match sets {
         Some(sets) => sets.segments[segment as usize].value((first_row + row) as usize),
         None => !view.dead.contains(first_row + row),
     };
-    sieve.scan(RunAt { segment, run }, &hot, is_wanted, out);
+    sieve.scan(RunAt { segment, run }, hot, is_wanted, out);
     Ok(hot.rows())
 }
