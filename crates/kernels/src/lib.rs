@@ -12,6 +12,7 @@ mod float;
 mod fours;
 mod lines;
 mod nearest;
+mod prefetch;
 mod rotation;
 mod sq8;
 
@@ -23,5 +24,6 @@ pub use bit1::{
 pub use float::{add_assign, dot, dot_rows, l2_sq, l2_sq_rows, norm_sq, scale};
 pub use lines::Lines;
 pub use nearest::nearest;
+pub use prefetch::prefetch;
 pub use rotation::{MAX_ROTATED_DIM, rotate};
 pub use sq8::{MAX_DIM, Sq8Query, sq8_centred_dot_at, sq8_centred_dot_rows, sq8_decode, sq8_encode, sq8_norm_sq, sq8_stride};

@@ -4,7 +4,7 @@ use super::{
     candidates::Candidates,
     filter::RowSets,
     query::Query,
-    sieve::{RunAt, Sieve},
+    sieve::{Codes, Run, Sieve},
     trace::Trace,
 };
 use crate::{
@@ -16,9 +16,9 @@ use crate::{
 const BUCKETS_PER_YIELD: usize = 32;
 
 /// Scans buckets, best first, until the stop rule is content. A trace is told of each.
-pub(super) async fn scan_buckets(
-    snapshot: &Snapshot,
-    query: &Query,
+pub(super) async fn scan_buckets<'s>(
+    snapshot: &'s Snapshot,
+    query: &'s Query,
     sets: Option<&RowSets>,
     rule: &StopRule,
     out: &mut Candidates,
@@ -45,8 +45,9 @@ pub(super) async fn scan_buckets(
         }
         stats.buckets_probed += 1;
         stats.rows_scanned += rows;
-        stop.observe(out.kth_score(), rows);
         let next = ranking.peek();
+        sieve.settle(out);
+        stop.observe(out.kth_score(), rows);
         let features = next.and_then(|next| stop.features(&next));
         if let Some(trace) = &mut trace {
             trace.note(ranked.bucket, features);
@@ -81,27 +82,24 @@ fn reason_to_stop(query: &Query, stats: &SearchStats, missing: f32) -> Option<St
 }
 
 /// Scans one run's codes; returns its rows.
-async fn scan_run(
-    snapshot: &Snapshot,
+async fn scan_run<'s>(
+    snapshot: &'s Snapshot,
     RunRef { segment, run, .. }: RunRef,
     sets: Option<&RowSets>,
-    sieve: &mut Sieve<'_>,
+    sieve: &mut Sieve<'s>,
     out: &mut Candidates,
 ) -> Result<usize> {
     let view = &snapshot.segments[segment as usize];
     let first_row = view.reader.runs()[run as usize].first_row;
-    let loaded;
-    let hot = match view.reader.hot_pinned(run) {
-        Some(hot) => hot,
-        None => {
-            loaded = view.reader.hot(run).await?;
-            &loaded
-        }
+    let codes = match view.reader.hot_pinned(run) {
+        Some(codes) => Codes::Pinned(codes),
+        None => Codes::Loaded(view.reader.hot(run).await?),
     };
+    let rows = codes.rows();
     let is_wanted = |row: u32| match sets {
         Some(sets) => sets.segments[segment as usize].value((first_row + row) as usize),
         None => !view.dead.contains(first_row + row),
     };
-    sieve.scan(RunAt { segment, run }, hot, is_wanted, out);
-    Ok(hot.rows())
+    sieve.scan(Run { segment, run, codes }, is_wanted, out);
+    Ok(rows)
 }

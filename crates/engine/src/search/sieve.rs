@@ -1,7 +1,10 @@
-//! The rows of a run that may be among the nearest: by 1-bit codes first and SQ8 for what these leave
+//! The rows of runs that may be among the nearest: by 1-bit codes first and SQ8 for what these leave
 //! over, or by SQ8 alone.
 
-use drift_codec::{Bit1Scanner, Sq8Rescorer, Sq8Scanner};
+use std::{ops::Deref, sync::Arc};
+
+use drift_codec::{Bit1Scanner, CentreScore, Sq8Block, Sq8Rescorer, Sq8Scanner};
+use drift_kernels::{prefetch, sq8_stride};
 use drift_segment::HotRun;
 use drift_types::Metric;
 
@@ -19,11 +22,29 @@ const EPS: f32 = 1.9;
 /// Rows that are scored together; a multiple of four.
 const AT_ONCE: usize = 16;
 
-/// Where a run is: its segment's position, and its own number.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RunAt {
+/// The codes of a run, as a search has them.
+pub(super) enum Codes<'a> {
+    Pinned(&'a HotRun),
+    Loaded(Arc<HotRun>),
+}
+
+impl Deref for Codes<'_> {
+    type Target = HotRun;
+
+    fn deref(&self) -> &HotRun {
+        match self {
+            Self::Pinned(hot) => hot,
+            Self::Loaded(hot) => hot,
+        }
+    }
+}
+
+/// A run: its segment's position, its own number, its codes, and how far its centre is from the query, if
+/// that is known.
+pub(super) struct Run<'a> {
     pub segment: u32,
     pub run: u32,
+    pub codes: Codes<'a>,
 }
 
 /// The scanners of one search.
@@ -31,12 +52,14 @@ pub(super) struct Sieve<'a> {
     query: &'a Query,
     origins: &'a Origins,
     /// By origin, once a run with it is met.
-    sieves: Vec<Option<Bits>>,
+    bits: Vec<Option<Bits>>,
     sq8: Option<Sq8Scanner>,
-    /// Scratch: the rows that 1-bit codes leave over, with their lower bounds...
-    left: Vec<(u32, f32)>,
-    /// ...and some of them.
-    rows: Vec<u32>,
+    /// What 1-bit codes have left over and nobody has scored yet, by run.
+    left: Vec<Left<'a>>,
+    /// Rows of all these, with their lower bounds.
+    rows: Vec<(u32, f32)>,
+    /// Scratch.
+    some: Vec<u32>,
 }
 
 struct Bits {
@@ -44,65 +67,96 @@ struct Bits {
     rescorer: Sq8Rescorer,
 }
 
+struct Left<'a> {
+    run: Run<'a>,
+    origin: u32,
+    centre: CentreScore,
+    /// Where its rows begin among those of all.
+    first: usize,
+}
+
 impl<'a> Sieve<'a> {
     pub fn new(query: &'a Query, origins: &'a Origins) -> Self {
-        Self { query, origins, sieves: (0..origins.len()).map(|_| None).collect(), sq8: None, left: Vec::new(), rows: Vec::new() }
+        let bits = (0..origins.len()).map(|_| None).collect();
+        Self { query, origins, bits, sq8: None, left: Vec::new(), rows: Vec::new(), some: Vec::new() }
     }
 
-    /// Offers the rows of a run that are live, match, and cannot be ruled out.
-    pub fn scan(&mut self, at: RunAt, hot: &HotRun, is_wanted: impl Fn(u32) -> bool, out: &mut Candidates) {
+    /// Reads a run: its rows that are live, match, and cannot be ruled out are offered, now or when
+    /// [`Sieve::settle`] is called.
+    pub fn scan(&mut self, run: Run<'a>, is_wanted: impl Fn(u32) -> bool, out: &mut Candidates) {
         // Who asks for all of the recall gets bounds that hold for certain.
         let is_certain = self.query.recall >= 1.0 && self.query.nprobe.is_none();
-        match self.origins.of_segment(at.segment) {
-            Some(origin) if !is_certain && hot.bit1().is_some() => self.by_bits(origin, at, hot, is_wanted, out),
-            _ => self.by_sq8(at, hot, is_wanted, out),
+        match self.origins.of_segment(run.segment) {
+            Some(origin) if !is_certain && run.codes.bit1().is_some() => self.by_bits(origin, run, is_wanted, out),
+            _ => self.by_sq8(&run, is_wanted, out),
         }
     }
 
-    fn by_bits(
-        &mut self,
-        origin: u32,
-        at: RunAt,
-        hot: &HotRun,
-        is_wanted: impl Fn(u32) -> bool,
-        out: &mut Candidates,
-    ) {
-        let (query, origins) = (self.query, self.origins);
-        let bits = self.sieves[origin as usize].get_or_insert_with(|| Bits::new(query, origins.get(origin)));
-        let Some((codes, offsets)) = hot.bit1() else { return };
-        let sq8 = hot.sq8();
-        let centre = bits.scanner.centre_score(sq8.centre);
-        let survivors = bits.scanner.scan(&codes, centre, out.threshold(), None);
-        self.left.clear();
-        self.left.extend(survivors.iter().filter(|(row, _)| is_wanted(*row)));
-        if self.left.len() > AT_ONCE {
-            // Where little is known yet, the likely ones tell soon enough that the others are not needed.
-            self.left.sort_unstable_by(|a, b| a.1.total_cmp(&b.1));
+    /// Scores what is left over of the runs read so far. Between the two their codes come nearer, while
+    /// there is other work.
+    pub fn settle(&mut self, out: &mut Candidates) {
+        let mut left = std::mem::take(&mut self.left);
+        let mut end = self.rows.len();
+        for one in left.iter().rev() {
+            self.score(one, end, out);
+            end = one.first;
         }
-        for some in self.left.chunks(AT_ONCE) {
-            if some[0].1 > out.threshold() {
-                break;
-            }
-            self.rows.clear();
-            self.rows.extend(some.iter().map(|(row, _)| row));
-            let bounds = bits.rescorer.bounds(&sq8, offsets, centre, &self.rows);
-            for (&row, &(lower, upper)) in self.rows.iter().zip(bounds) {
+        self.rows.clear();
+        left.clear();
+        self.left = left;
+    }
+
+    fn by_bits(&mut self, origin: u32, run: Run<'a>, is_wanted: impl Fn(u32) -> bool, out: &mut Candidates) {
+        let (query, origins) = (self.query, self.origins);
+        let bits = self.bits[origin as usize].get_or_insert_with(|| Bits::new(query, origins.get(origin)));
+        let Some((codes, _)) = run.codes.bit1() else { return };
+        let sq8 = run.codes.sq8();
+        let centre = bits.scanner.centre_score(sq8.centre);
+        let first = self.rows.len();
+        let survivors = bits.scanner.scan(&codes, centre, out.threshold(), None);
+        self.rows.extend(survivors.iter().filter(|(row, _)| is_wanted(*row)));
+        let few = self.rows.len() - first;
+        if few == 0 {
+            return;
+        }
+        if few <= AT_ONCE {
+            self.rows[first..].iter().for_each(|(row, _)| prefetch(code(&sq8, *row)));
+        } else {
+            // Where little is known yet, the likely ones tell soon enough that the others are not needed.
+            self.rows[first..].sort_unstable_by(|a, b| a.1.total_cmp(&b.1));
+        }
+        self.left.push(Left { run, origin, centre, first });
+        if few > AT_ONCE {
+            self.settle(out);
+        }
+    }
+
+    /// Scores the rows of one run up to `end`.
+    fn score(&mut self, Left { run, origin, centre, first }: &Left<'_>, end: usize, out: &mut Candidates) {
+        let (Some(bits), Some((_, offsets))) = (&mut self.bits[*origin as usize], run.codes.bit1()) else { return };
+        let sq8 = run.codes.sq8();
+        for some in self.rows[*first..end].chunks(AT_ONCE) {
+            let threshold = out.threshold();
+            self.some.clear();
+            self.some.extend(some.iter().filter(|(_, lower)| *lower <= threshold).map(|(row, _)| row));
+            let bounds = bits.rescorer.bounds(&sq8, offsets, *centre, &self.some);
+            for (&row, &(lower, upper)) in self.some.iter().zip(bounds) {
                 if lower <= out.threshold() {
-                    out.push_coded(Coded { lower, segment: at.segment, run: at.run, row }, upper);
+                    out.push_coded(Coded { lower, segment: run.segment, run: run.run, row }, upper);
                 }
             }
         }
     }
 
-    fn by_sq8(&mut self, at: RunAt, hot: &HotRun, is_wanted: impl Fn(u32) -> bool, out: &mut Candidates) {
+    fn by_sq8(&mut self, run: &Run<'_>, is_wanted: impl Fn(u32) -> bool, out: &mut Candidates) {
         let query = self.query;
         let new = || Sq8Scanner::new(&query.vector, query.metric == Metric::InnerProduct);
         let scanner = self.sq8.get_or_insert_with(new);
-        let block = hot.sq8();
+        let block = run.codes.sq8();
         scanner.scan(&block);
         for (row, (lower, upper)) in (0..).zip(scanner.all_bounds(block.error)) {
             if lower <= out.threshold() && is_wanted(row) {
-                out.push_coded(Coded { lower, segment: at.segment, run: at.run, row }, upper);
+                out.push_coded(Coded { lower, segment: run.segment, run: run.run, row }, upper);
             }
         }
     }
@@ -114,4 +168,10 @@ impl Bits {
         scanner.set_origin(origin);
         Self { scanner, rescorer: Sq8Rescorer::new(&query.vector, query.metric, origin) }
     }
+}
+
+/// The SQ8 code of a row.
+fn code<'b>(block: &Sq8Block<'b>, row: u32) -> &'b [u8] {
+    let stride = sq8_stride(block.centre.len());
+    &block.codes[row as usize * stride..][..stride]
 }
