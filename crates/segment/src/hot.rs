@@ -3,7 +3,7 @@ use drift_codec::{
     Bit1, Bit1Block, Bit1Codes, Bit1Scales, Sq8, Sq8Block, Sq8Offsets,
     packed::{Packed, pack},
 };
-use drift_kernels::{BIT1_ROWS, Lines, bit1_tile_len, sq8_stride};
+use drift_kernels::{BIT1_ROWS, Lines, bit1_tile_len, prefetch, sq8_stride};
 use drift_types::VectorId;
 
 use crate::{
@@ -93,6 +93,18 @@ impl HotRun {
     pub fn bit1(&self) -> Option<(Bit1Block<'_>, &Sq8Offsets)> {
         let Bits { tiles, scales, offsets } = self.bits.as_ref()?;
         Some((Bit1Block { tiles: tiles.as_bytes(), rows: self.rows(), scales: *scales }, offsets))
+    }
+
+    /// Tells the processor that 1-bit codes and centre will be read soon; what comes behind their first
+    /// lines it foresees itself.
+    #[inline]
+    pub fn bring_near(&self) {
+        const FIRST: usize = 4 * LINE;
+        if let Some(bits) = &self.bits {
+            let tiles = bits.tiles.as_bytes();
+            prefetch(&tiles[..tiles.len().min(FIRST)]);
+        }
+        prefetch(&self.centre[..self.centre.len().min(FIRST / 4)]);
     }
 
     /// The key of row `i` of the run.

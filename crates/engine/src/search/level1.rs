@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{
     Result, SearchStats, StopReason,
-    snapshot::{RunRef, Snapshot},
+    snapshot::{Bucket, RunRef, Snapshot},
 };
 
 /// Buckets scanned between two chances for other tasks on this thread; about 200 us of work.
-const BUCKETS_PER_YIELD: usize = 32;
+const BUCKETS_PER_YIELD: usize = 512;
 
 /// Scans buckets, best first, until the stop rule is content. A trace is told of each.
 pub(super) async fn scan_buckets<'s>(
@@ -46,6 +46,9 @@ pub(super) async fn scan_buckets<'s>(
         stats.buckets_probed += 1;
         stats.rows_scanned += rows;
         let next = ranking.peek();
+        if let Some(next) = next {
+            bring_near(snapshot, &snapshot.level1.buckets[next.bucket as usize]);
+        }
         sieve.settle(out);
         stop.observe(out.kth_score(), rows);
         let features = next.and_then(|next| stop.features(&next));
@@ -78,6 +81,15 @@ fn reason_to_stop(query: &Query, stats: &SearchStats, missing: f32) -> Option<St
     match query.nprobe {
         Some(nprobe) => (stats.buckets_probed >= nprobe).then_some(StopReason::Nprobe),
         None => (missing <= 1.0 - query.recall).then_some(StopReason::RecallReached),
+    }
+}
+
+/// Lets the memory that reading a bucket begins with come nearer meanwhile.
+fn bring_near(snapshot: &Snapshot, bucket: &Bucket) {
+    for &RunRef { segment, run, .. } in &bucket.runs {
+        if let Some(codes) = snapshot.segments[segment as usize].reader.hot_pinned(run) {
+            codes.bring_near();
+        }
     }
 }
 
