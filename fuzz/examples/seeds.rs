@@ -199,6 +199,7 @@ fn segment(metric: Metric, compression: Compression) -> SegmentInput {
         bucket: BucketId(bucket),
         generation: 0,
         rows,
+        centre: vec![0.25, -1.0],
         centroid: vec![0.5, -1.0],
         sum: vec![1.0, -2.0],
         mean_sq_radius: 0.5,
@@ -220,6 +221,7 @@ fn segment(metric: Metric, compression: Compression) -> SegmentInput {
         inv_norms: (metric == Metric::Cosine).then(|| vec![0.9, 0.5, 0.25]),
         ids: [9, 2, 5].map(VectorId).into(),
         seqs: [1, 1, 2].map(SeqNo).into(),
+        origin: (metric != Metric::Cosine).then(|| vec![0.5, -0.5]),
         compression,
         payload: rows.project(&[0, 2, 3]).expect("columns that are there"),
     }

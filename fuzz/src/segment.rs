@@ -6,9 +6,10 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use drift_segment::{Error, PartCache, SegmentReader};
+use drift_codec::{Bit1Scanner, Sq8Rescorer};
+use drift_segment::{Error, HotRun, PartCache, SegmentReader};
 use drift_storage::Store;
-use drift_types::VectorId;
+use drift_types::{Metric, VectorId};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{checksums, pages};
@@ -48,6 +49,7 @@ async fn read(store: &Store, file: Vec<u8>) {
         if let Some(hot) = sound(reader.hot(i as u32).await) {
             assert_eq!((hot.rows(), hot.sq8().norms_sq.len()), (run.rows as usize, run.rows as usize));
             (0..hot.rows()).for_each(|row| _ = hot.id(row));
+            scan(&hot, reader.origin().map(|origin| &origin[..]), reader.meta().metric);
         }
         if let Some(exact) = sound(reader.exact(i as u32).await) {
             assert_eq!(exact.rows(), run.rows as usize);
@@ -66,6 +68,20 @@ async fn read(store: &Store, file: Vec<u8>) {
     if let Some(batch) = sound(reader.payload(&rows, &columns).await) {
         assert_eq!(batch.num_rows(), rows.len());
     }
+}
+
+/// Searches a run as the engine does.
+fn scan(hot: &HotRun, origin: Option<&[f32]>, metric: Metric) {
+    let (Some(origin), Some((codes, offsets))) = (origin, hot.bit1()) else { return };
+    let query: Vec<f32> = (0..origin.len()).map(|i| i as f32 - 1.0).collect();
+    let mut scanner = Bit1Scanner::new(&query, metric, 1.9);
+    scanner.set_origin(origin);
+    let sq8 = hot.sq8();
+    let centre = scanner.centre_score(sq8.centre);
+    let left = scanner.scan(&codes, centre, 1.0, None).rows();
+    assert!(left.iter().all(|row| (*row as usize) < hot.rows()));
+    let bounds = Sq8Rescorer::new(&query, metric, origin).bounds(&sq8, offsets, centre, left).len();
+    assert_eq!(bounds, left.len());
 }
 
 /// What was read; or an error that lays the blame on the file.

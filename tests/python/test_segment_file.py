@@ -11,10 +11,10 @@ import pytest
 from drift_server import ROOT, DriftServer, sql
 from small_table import CREATE, flush, put, rows
 
-GOLDEN = ROOT / "crates/segment/tests/golden/v0.3.drift"
+GOLDEN = ROOT / "crates/segment/tests/golden/v0.4.drift"
 MAGIC = b"\x89DRFT\r\n\x1a"
 NAMES = "HOT COLD IDS PAYL SCHEMA DIRECTORY PAYLOAD_SUMS IDIX BLOM".split()
-SECTIONS = dict(enumerate(NAMES, start=1)) | {11: "KEY_FENCES"}
+SECTIONS = dict(enumerate(NAMES, start=1)) | {10: "ORIGIN", 11: "KEY_FENCES"}
 
 
 class Segment:
@@ -23,7 +23,7 @@ class Segment:
     def __init__(self, path):
         file = Path(path).read_bytes()
         magic, major, minor = struct.unpack_from("<8sHH", file)
-        assert (magic, major, minor) == (MAGIC, 0, 3)
+        assert (magic, major, minor) == (MAGIC, 0, 4)
         self.rows, self.dim, self.runs = struct.unpack_from("<QII", file, 48 + 32)
         offset, length, _crc, _zero, file_length = struct.unpack_from("<QQIIQ", file, 96)
         assert file_length == len(file) == offset + length + 64 and file.endswith(MAGIC)

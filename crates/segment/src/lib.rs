@@ -18,6 +18,7 @@
 //!             SCHEMA                meta.rs        the user's schema and what drift knows of it
 //!             DIRECTORY             directory.rs   place, checksum and statistics of each run
 //!             PAYLOAD_SUMS          payload.rs     a checksum of each page of PAYL
+//!             ORIGIN                open.rs        what 1-bit codes are relative to
 //!             KEY_FENCES            key_index.rs   first key and checksum of each page of IDIX
 //! trailer     the last 64 bytes     trailer.rs     footer, length, version again
 //! ```
@@ -35,8 +36,9 @@
 //! | 0.1     | the first |
 //! | 0.2     | keys, sequence numbers and vectors coded; key index; bloom filter |
 //! | 0.3     | full blocks of keys, sequence numbers and ordinals in the FastLanes layout |
+//! | 0.4     | 1-bit codes and their origin; codes relative to the bucket's centroid |
 //!
-//! Versions may change without notice until 1.0. There is no reader for 0.1 and 0.2.
+//! Versions may change without notice until 1.0. There is no reader for 0.1 to 0.3.
 #![forbid(unsafe_code)]
 
 mod bloom;
