@@ -85,7 +85,7 @@ impl DataSet {
         let quantiles = [0, 25, 50, 75, 100].map(|p| sizes[p * (sizes.len() - 1) / 100]);
         let scatter: f64 = headers.iter().map(|h| h.n_live as f64 * h.mean_sq_radius as f64).sum();
         let begun = Instant::now();
-        let router = Router::new(dim, &headers, metric);
+        let router = Router::new(dim, &headers, metric, None);
         println!(
             "{name}: {} rows, {} buckets in {seconds:.1} s, sizes {quantiles:?}, mean s^2 {:.4}, router {:?}",
             rows.len(),
@@ -118,7 +118,7 @@ impl DataSet {
             true_in_bucket[self.bucket_of[row.id.0 as usize] as usize] += 1;
         }
 
-        let mut ranking = self.router.rank(query, &|b| counts[b as usize]);
+        let mut ranking = self.router.rank(query, None, &counts);
         let mut state = StopState::new(k, &ranking);
         let mut top = TopK::new(k);
         let (mut found, mut rows) = (0, 0);
