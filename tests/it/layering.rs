@@ -14,7 +14,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("drift-codec", &["drift-types", "drift-kernels"]),
     ("drift-wal", &["drift-types", "drift-storage"]),
     ("drift-memtable", &["drift-types", "drift-kernels", "drift-codec"]),
-    ("drift-ivf", &["drift-types", "drift-kernels"]),
+    ("drift-ivf", &["drift-types", "drift-kernels", "drift-codec"]),
     ("drift-segment", &["drift-types", "drift-kernels", "drift-codec", "drift-storage", "drift-ipc"]),
     ("drift-manifest", &["drift-types", "drift-storage", "drift-ipc"]),
     (

@@ -109,7 +109,7 @@ impl Bit1Scanner {
     /// When `origin` has not the dimension of the query.
     pub fn set_origin(&mut self, origin: &[f32]) {
         assert_eq!(origin.len(), self.vector.len(), "origin of another dimension");
-        if !self.inner_product && self.origin != origin {
+        if !self.inner_product && !is_same(&self.origin, origin) {
             self.origin.clear();
             self.origin.extend_from_slice(origin);
             self.fill_table();
@@ -146,7 +146,7 @@ impl Bit1Scanner {
         allowed: Option<&[u64]>,
     ) -> &Bit1Survivors {
         let mut survivors = std::mem::take(&mut self.survivors);
-        let scan = self.bounds_of(block, centre, threshold);
+        let scan = self.bounds_of(block, centre, self.eps, threshold);
         bit1_survivors(&scan, block.tiles, block.rows, allowed, &mut survivors);
         self.survivors = survivors;
         &self.survivors
@@ -157,21 +157,31 @@ impl Bit1Scanner {
         &self.survivors
     }
 
-    /// The estimated score of each row of the run; -inf where overflow leaves nothing to say. As the
-    /// estimates of centroids rank them, coded around the origin as their centre.
+    /// The estimated score of each row of the run; -inf where overflow leaves nothing to say.
     ///
     /// # Panics
     /// When `out` has not a place for each of the block's rows, and as [`Bit1Scanner::scan`].
     pub fn estimate(&self, block: &Bit1Block<'_>, centre: CentreScore, out: &mut [f32]) {
         assert_eq!(out.len(), block.rows, "results for another number of rows");
-        let scan = self.bounds_of(block, centre, f32::INFINITY);
+        let scan = self.bounds_of(block, centre, 0.0, f32::INFINITY);
         let base = if scan.base.is_finite() { centre.score } else { f32::NEG_INFINITY };
         let scan = Bit1Scan { base, width: 0.0, ..scan };
         bit1_bounds(&scan, block.tiles, out);
     }
 
+    /// The lower bound of each row of the run, whatever the threshold, and by `eps` in place of the
+    /// scanner's own. So are centroids ranked, coded around the origin as their centre.
+    ///
+    /// # Panics
+    /// When `out` has not a place for each of the block's rows, and as [`Bit1Scanner::scan`].
+    pub fn lower_bounds(&self, block: &Bit1Block<'_>, centre: CentreScore, eps: f32, out: &mut [f32]) {
+        assert_eq!(out.len(), block.rows, "results for another number of rows");
+        let scan = self.bounds_of(block, centre, eps, f32::INFINITY);
+        bit1_bounds(&scan, block.tiles, out);
+    }
+
     /// What to compute for a block.
-    fn bounds_of(&self, block: &Bit1Block<'_>, centre: CentreScore, threshold: f32) -> Bit1Scan<'_> {
+    fn bounds_of(&self, block: &Bit1Block<'_>, centre: CentreScore, eps: f32, threshold: f32) -> Bit1Scan<'_> {
         assert!(self.inner_product || !self.origin.is_empty(), "no origin was set");
         let CentreScore { score, error } = centre;
         // How far the query is from what residuals are compared with, and how far the table's vector
@@ -184,7 +194,7 @@ impl Bit1Scanner {
         };
         let (a_scale, b_scale) =
             if self.inner_product { (0.0, 0.5 * block.scales.b) } else { (block.scales.a, block.scales.b) };
-        let width = self.width(block.scales.error, distance, spread);
+        let width = self.width(block.scales.error, distance, spread, eps);
         let reach = LARGEST_HALF * a_scale + LARGEST_HALF * b_scale * (self.table.reach() + width);
         let slack = 2.0 * summation(self.vector.len()) * (score.abs() + reach);
         // Whatever is infinite or NaN among all these makes this so, or leaves no room below f32::MAX.
@@ -194,14 +204,14 @@ impl Bit1Scanner {
     }
 
     /// By how much <s, .> may be larger than the table has it.
-    fn width(&self, error: f32, distance: f32, spread: f32) -> f32 {
+    fn width(&self, error: f32, distance: f32, spread: f32, eps: f32) -> f32 {
         let dim = self.vector.len();
         let statistical = if dim <= CERTAIN_DIM {
             let table = 0.501 * self.table.groups() as f32 * self.table.step();
             error * distance * ((dim - 1) as f32).sqrt() + table
         } else {
             let code = f64::from(error) * f64::from(distance);
-            self.eps * (code * code + self.variance).sqrt() as f32
+            eps * (code * code + self.variance).sqrt() as f32
         };
         let arithmetic = self.root_dim * (HALF_ULP * distance + ROTATION * spread) + self.table.lost();
         (statistical + arithmetic) * (1.0 + 2.0 * HALF_ULP)
@@ -221,6 +231,11 @@ impl Bit1Scanner {
     }
 }
 
+/// Whether two vectors are equal, without a branch for each value: it is asked before each run.
+fn is_same(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(true, |same, (a, b)| same & (a == b))
+}
+
 /// [`Bit1Scanner::scan`] of several searches that read the run once, four at a time.
 ///
 /// # Panics
@@ -229,7 +244,9 @@ pub fn bit1_scan_batch(probes: &mut [Bit1Probe<'_>], block: &Bit1Block<'_>, allo
     let (fours, rest) = probes.as_chunks_mut::<4>();
     for four in fours {
         let mut outs = four.each_mut().map(|probe| std::mem::take(&mut probe.scanner.survivors));
-        let scans = four.each_ref().map(|probe| probe.scanner.bounds_of(block, probe.centre, probe.threshold));
+        let scans = four
+            .each_ref()
+            .map(|probe| probe.scanner.bounds_of(block, probe.centre, probe.scanner.eps, probe.threshold));
         bit1_survivors_of_four(scans.each_ref(), block.tiles, block.rows, allowed, outs.each_mut());
         for (probe, out) in four.iter_mut().zip(outs) {
             probe.scanner.survivors = out;

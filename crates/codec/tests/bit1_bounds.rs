@@ -60,6 +60,27 @@ fn estimates(scanner: &Bit1Scanner, codes: &Bit1Codes, centre: &[f32]) -> Vec<f3
     out
 }
 
+#[test]
+fn lower_bounds_are_those_of_scans_and_fall_with_eps() {
+    let mut rng = fastrand::Rng::with_seed(9);
+    for metric in METRICS {
+        for (n, dim) in [(1, 3), (16, 64), (70, 200)] {
+            let (rows, query) = (gaussian(&mut rng, n, dim), gaussian(&mut rng, 1, dim));
+            let centre = mean(&rows, dim);
+            let codes = Bit1::new(&centre).encode(&rows, &centre);
+            let mut scanner = Bit1Scanner::new(&query, metric, EPS);
+            scanner.set_origin(&centre);
+            let [own, wider] = [EPS, EPS + 1.0].map(|eps| {
+                let mut out = vec![0.0; n];
+                scanner.lower_bounds(&codes.block(), scanner.centre_score(&centre), eps, &mut out);
+                out
+            });
+            assert_eq!(own, lowers(&mut scanner, &codes, &centre));
+            assert!(dim <= 4 || own.iter().zip(&wider).all(|(own, wider)| wider < own));
+        }
+    }
+}
+
 /// What a set of runs shows: the share of bounds that hold, the mean error of estimates in units of
 /// their deviation, and the share of rows that a search for the nearest hundredth keeps.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 
 use std::{env, fs, time::Instant};
 
+use drift_codec::Bit1Scanner;
 use drift_ivf::{BUCKET_ROWS, BucketHeader, Features, Members, Router, StopRule, StopState, Walk, cluster, fit, refit};
 use drift_types::{Metric, Neighbor, TopK, VectorId, Vectors};
 use rand::{SeedableRng, seq::SliceRandom};
@@ -16,6 +17,8 @@ use rayon::prelude::*;
 const SEARCHES: [(usize, u64); 6] = [(1, 1), (10, 1), (100, 1), (1000, 1), (10, 4), (10, 16)];
 const RECALLS: [f32; 4] = [0.90, 0.95, 0.98, 0.99];
 const SAMPLES_PER_SET: usize = 300_000;
+/// Of searches by 1-bit codes, which rankings use.
+const EPS: f32 = 1.9;
 /// Audits a rule is refitted from.
 const AUDITS: [usize; 4] = [16, 32, 120, 360];
 
@@ -46,6 +49,7 @@ fn main() {
     let rule = fit(&samples);
     println!("weights over {} samples: {:.3?}", samples.len(), rule.weights);
     for set in &sets {
+        set.report_order();
         println!("{}: fitted here", set.name);
         set.report(&rule);
         println!("{}: default", set.name);
@@ -85,7 +89,7 @@ impl DataSet {
         let quantiles = [0, 25, 50, 75, 100].map(|p| sizes[p * (sizes.len() - 1) / 100]);
         let scatter: f64 = headers.iter().map(|h| h.n_live as f64 * h.mean_sq_radius as f64).sum();
         let begun = Instant::now();
-        let router = Router::new(dim, &headers, metric);
+        let router = Router::new(dim, &headers, metric, None);
         println!(
             "{name}: {} rows, {} buckets in {seconds:.1} s, sizes {quantiles:?}, mean s^2 {:.4}, router {:?}",
             rows.len(),
@@ -100,6 +104,30 @@ impl DataSet {
         match self.metric {
             Metric::L2 | Metric::Cosine => drift_kernels::l2_sq(query, row),
             Metric::InnerProduct => -drift_kernels::dot(query, row),
+        }
+    }
+
+    /// How far rankings by codes are from exact ones: of all queries the share whose first 10, 42, 150
+    /// buckets come in another order, and how many of those come later.
+    fn report_order(&self) {
+        let counts: Vec<u32> = (0..self.buckets.len()).map(|b| self.buckets.of(b).len() as u32).collect();
+        let queries = Vectors::new(&self.queries, self.dim);
+        for n in [10, 42, 150].into_iter().filter(|&n| n <= counts.len()) {
+            let (mut others, mut late) = (0, 0);
+            for query in queries.iter() {
+                let mut scanner = Bit1Scanner::new(query, self.metric, EPS);
+                let first = |scanner| self.router.rank(query, scanner, &counts).take(n).map(|r| r.bucket);
+                let (exact, by_codes): (Vec<u32>, Vec<u32>) =
+                    (first(None).collect(), first(Some(&mut scanner)).collect());
+                others += usize::from(exact != by_codes);
+                late += exact.iter().filter(|bucket| !by_codes.contains(bucket)).count();
+            }
+            let of_queries = |n: usize| n as f64 / queries.len() as f64;
+            println!(
+                "  first {n:3} by codes: in another order for {:.3} of queries, {:.3} late",
+                of_queries(others),
+                of_queries(late)
+            );
         }
     }
 
@@ -118,7 +146,9 @@ impl DataSet {
             true_in_bucket[self.bucket_of[row.id.0 as usize] as usize] += 1;
         }
 
-        let mut ranking = self.router.rank(query, &|b| counts[b as usize]);
+        let mut scanner = Bit1Scanner::new(query, self.metric, EPS);
+        let scanner = if std::env::var_os("EXACT").is_some() { None } else { Some(&mut scanner) };
+        let mut ranking = self.router.rank(query, scanner, &counts);
         let mut state = StopState::new(k, &ranking);
         let mut top = TopK::new(k);
         let (mut found, mut rows) = (0, 0);

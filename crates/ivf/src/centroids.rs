@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use drift_types::Vectors;
 use rayon::prelude::*;
 
@@ -53,7 +55,12 @@ impl Centroids {
 
     /// One centroid.
     pub fn row(&self, i: usize) -> &[f32] {
-        self.vectors().row(i)
+        &self.data[i * self.dim..][..self.dim]
+    }
+
+    /// The values of consecutive centroids.
+    pub(crate) fn rows(&self, range: Range<usize>) -> &[f32] {
+        &self.data[range.start * self.dim..range.end * self.dim]
     }
 
     /// Their squared norms.
@@ -101,5 +108,10 @@ impl Centroids {
         let mut out = vec![0.0; self.len()];
         drift_kernels::l2_sq_rows(query, &self.data, &mut out);
         out
+    }
+
+    /// Squared distances of `query` to the centroids of these numbers.
+    pub(crate) fn distances_sq_of(&self, query: &[f32], which: &[u32], out: &mut [f32]) {
+        drift_kernels::l2_sq_of(query, &self.data, which, out);
     }
 }

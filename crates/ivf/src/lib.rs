@@ -17,12 +17,13 @@
 //! let clustering = cluster(rows, BUCKET_ROWS, 7);
 //! let buckets = clustering.members();
 //! let headers: Vec<_> = (0..buckets.len()).map(|b| BucketHeader::from_rows(2, buckets.rows(b, rows))).collect();
-//! let router = Router::new(2, &headers, Metric::L2);
+//! let router = Router::new(2, &headers, Metric::L2, None);
 //!
 //! let (k, recall, rule) = (10, 0.95, StopRule::default());
 //! let query = [700.0, 701.0];
 //! let mut top = TopK::new(k);
-//! let mut ranking = router.rank(&query, &|b| headers[b as usize].n_live);
+//! let counts: Vec<u32> = headers.iter().map(|header| header.n_live).collect();
+//! let mut ranking = router.rank(&query, None, &counts);
 //! let mut state = StopState::new(k, &ranking);
 //! while let Some(bucket) = ranking.next() {
 //!     let members = buckets.of(bucket.bucket as usize);
@@ -43,16 +44,21 @@
 mod arrange;
 mod bucket_header;
 mod calibration;
+mod centroid_codes;
 mod centroids;
 mod cluster;
 mod cooldown;
+mod density;
 mod fit;
+mod groups;
 mod kmeans;
+mod logarithms;
 mod maintenance;
 mod members;
 mod ranking;
 mod reassign;
 mod router;
+mod selection;
 mod split;
 mod stop;
 mod urgency;

@@ -1,29 +1,45 @@
+use std::{cmp::Ordering, collections::BinaryHeap};
+
+use drift_codec::Bit1Scanner;
 use drift_types::Metric;
 
-use crate::Router;
+use crate::{
+    Router,
+    density::Density,
+    selection::{CHUNK, Selection},
+};
 
-/// Buckets sorted at first; each further batch doubles what is sorted.
-const FIRST_SORTED: usize = 32;
-/// What one e-fold of rows is worth, in squared gaps of the index: the 2 s^2 of
-/// score_b = ln n_b - D_b^2 / (2 s^2). Measured on text embeddings and on images: 0.03 to 0.4 are
-/// alike, a few percent of rows better than distance alone where filters thin buckets unevenly;
-/// from 2 on, big buckets push aside near ones.
-const COUNT_WEIGHT: f32 = 0.1;
+/// What a search that stops after a few dozen buckets has computed.
+const CHUNKS_AT_FIRST: usize = 4;
 
-/// The buckets of an index in the order a query should look into them, sorted as far as asked for.
+/// The buckets of an index in the order a query should look into them, worked out as far as asked for.
 ///
 /// The two nearest come first, the others by falling ln n_b - D_b^2 / (2 s^2): the logarithm of the
 /// density that n_b rows spread around a centroid at distance D_b have at the query.
+///
+/// Of many buckets ([`Router::rank`]) only those are computed whose lower bound by 1-bit codes comes up,
+/// a chunk at a time; a bucket is handed out once no bound left is below its key. So all that is said
+/// of it is exact, and it comes before a nearer one only where that one's bound does not hold: in 7
+/// of 100, and those late by as much as their bound is wrong.
 #[derive(Clone, Debug)]
-pub struct Ranking<'r> {
-    router: &'r Router,
-    entries: Vec<Entry>,
-    sorted: usize,
-    position: usize,
+pub struct Ranking<'a> {
+    router: &'a Router,
+    query: &'a [f32],
+    counts: &'a [u32],
+    /// Lower bounds on the keys of the buckets not computed yet.
+    selection: Selection,
+    /// Buckets computed and not yet handed out.
+    pending: BinaryHeap<Entry>,
+    /// No key left in the selection is less.
+    limit: f32,
+    nearest: Option<Nearest>,
     peeked: Option<Ranked>,
+    remaining: usize,
     /// What squared augmented distances have on top of `Entry::dist_sq`.
     shift: f32,
     query_norm_sq: f32,
+    chunk: Vec<u32>,
+    distances: Vec<f32>,
 }
 
 /// A bucket to look into.
@@ -53,6 +69,14 @@ impl ScoreFrame {
     }
 }
 
+/// The bucket whose centroid is nearest, as what the others are compared with.
+#[derive(Clone, Copy, Debug)]
+struct Nearest {
+    bucket: u32,
+    dist_sq: f32,
+    dist: f32,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     /// Smaller is earlier.
@@ -63,59 +87,81 @@ struct Entry {
 }
 
 impl Entry {
-    fn by_key(a: &Self, b: &Self) -> std::cmp::Ordering {
-        a.key.total_cmp(&b.key).then(a.bucket.cmp(&b.bucket))
+    fn by_distance(a: &Self, b: &Self) -> Ordering {
+        a.dist_sq.total_cmp(&b.dist_sq).then(a.bucket.cmp(&b.bucket))
+    }
+
+    fn by_key(a: &Self, b: &Self) -> Ordering {
+        a.key.total_cmp(&b.key).then_with(|| Self::by_distance(a, b))
     }
 }
 
-impl<'r> Ranking<'r> {
-    pub(crate) fn new(router: &'r Router, query: &[f32], counts: &dyn Fn(u32) -> u32) -> Self {
+/// The greatest is the first to be handed out.
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        Self::by_key(other, self)
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Entry {}
+
+impl<'a> Ranking<'a> {
+    pub(crate) fn new(
+        router: &'a Router,
+        query: &'a [f32],
+        scanner: Option<&mut Bit1Scanner>,
+        counts: &'a [u32],
+    ) -> Self {
+        assert_eq!(counts.len(), router.len(), "counts of another number of buckets");
         let query_norm_sq = drift_kernels::norm_sq(query);
-        let augmented = router.metric == Metric::InnerProduct;
-        let shift = if augmented { router.max_norm_sq } else { 0.0 };
-        let per_e_fold = COUNT_WEIGHT * router.gap * router.gap;
-        let distances = router.centroids.distances_sq(query).into_iter().zip(&router.lift);
-        let mut entries = Vec::with_capacity(router.len());
-        for (bucket, (plain, lift)) in (0..).zip(distances) {
-            let count = counts(bucket);
-            if count > 0 {
-                let dist_sq = plain + lift;
-                entries.push(Entry { key: dist_sq - per_e_fold * (count as f32).ln(), bucket, dist_sq });
-            }
-        }
-        nearest_two_first(&mut entries);
-        let sorted = entries.len().min(2);
-        Self { router, entries, sorted, position: 0, peeked: None, shift, query_norm_sq }
+        let mut keys = match router.codes.as_ref().zip(scanner) {
+            Some((codes, scanner)) => codes.distances_above(scanner, query_norm_sq),
+            None => router.distances_sq(query),
+        };
+        let remaining = distances_to_keys(&mut keys, counts, &router.density);
+        let mut ranking = Self {
+            router,
+            query,
+            counts,
+            selection: Selection::new(keys),
+            pending: BinaryHeap::with_capacity(CHUNKS_AT_FIRST * CHUNK),
+            limit: f32::NEG_INFINITY,
+            nearest: None,
+            peeked: None,
+            remaining,
+            shift: if router.metric == Metric::InnerProduct { router.max_norm_sq } else { 0.0 },
+            query_norm_sq,
+            chunk: Vec::with_capacity(2 * CHUNK),
+            distances: Vec::with_capacity(2 * CHUNK),
+        };
+        ranking.nearest_two_first();
+        ranking
     }
 
     /// The bucket that [`Iterator::next`] would return.
     pub fn peek(&mut self) -> Option<Ranked> {
-        if self.position == self.sorted {
-            self.sort_more();
-        }
         if self.peeked.is_none() {
-            self.peeked = self.entries.get(self.position).map(|&entry| self.describe(entry));
+            self.compute_until_first_is_certain();
+            self.peeked = self.pending.peek().map(|&entry| self.describe(entry));
         }
         self.peeked
     }
 
-    fn describe(&self, entry: Entry) -> Ranked {
-        let first = self.entries[0];
-        let dist = self.dist(entry);
-        // Differences of squares: the shift, which may be large, cancels before anything is rounded.
-        let difference = (entry.dist_sq - first.dist_sq).max(0.0);
-        let per = |length: f32| if difference > 0.0 { difference / length } else { 0.0 };
-        Ranked {
-            bucket: entry.bucket,
-            dist,
-            excess: per(dist + self.dist(first)),
-            bisector: per(2.0 * self.router.separation(first.bucket, entry.bucket)),
-        }
-    }
-
     /// Number of buckets not yet returned.
     pub fn remaining(&self) -> usize {
-        self.entries.len() - self.position
+        self.remaining
     }
 
     /// How scores turn into the distances in which buckets are ranked.
@@ -131,78 +177,121 @@ impl<'r> Ranking<'r> {
         self.router.gap
     }
 
-    fn dist(&self, entry: Entry) -> f32 {
-        (entry.dist_sq + self.shift).max(0.0).sqrt()
+    fn describe(&self, entry: Entry) -> Ranked {
+        let dist = self.dist(entry.dist_sq);
+        let nearest = self.nearest.unwrap_or(Nearest { bucket: entry.bucket, dist_sq: entry.dist_sq, dist });
+        // Differences of squares: the shift, which may be large, cancels before anything is rounded.
+        let difference = entry.dist_sq - nearest.dist_sq;
+        let (mut excess, mut bisector) = (0.0, 0.0);
+        if difference > 0.0 {
+            excess = difference / (dist + nearest.dist);
+            bisector = difference / (2.0 * self.router.separation(nearest.bucket, entry.bucket));
+        }
+        Ranked { bucket: entry.bucket, dist, excess, bisector }
     }
 
-    fn sort_more(&mut self) {
-        let rest = &mut self.entries[self.sorted..];
-        let batch = self.sorted.max(FIRST_SORTED).min(rest.len());
-        if batch < rest.len() {
-            rest.select_nth_unstable_by(batch, Entry::by_key);
+    fn dist(&self, dist_sq: f32) -> f32 {
+        (dist_sq + self.shift).max(0.0).sqrt()
+    }
+
+    /// Of the buckets computed first, brings the two of smallest distance to the front.
+    fn nearest_two_first(&mut self) {
+        self.compute_until_first_is_certain();
+        let mut entries = std::mem::take(&mut self.pending).into_vec();
+        if let Some(last) = entries.len().min(2).checked_sub(1) {
+            entries.select_nth_unstable_by(last, Entry::by_distance);
+            let Entry { bucket, dist_sq, .. } = entries[0];
+            self.nearest = Some(Nearest { bucket, dist_sq, dist: self.dist(dist_sq) });
+            entries[..=last].iter_mut().for_each(|entry| entry.key = f32::NEG_INFINITY);
         }
-        rest[..batch].sort_unstable_by(Entry::by_key);
-        self.sorted += batch;
+        self.pending = entries.into();
+    }
+
+    /// Computes chunks of buckets until none that is left can come before the first that is not.
+    fn compute_until_first_is_certain(&mut self) {
+        while self.limit < f32::INFINITY && self.pending.peek().is_none_or(|first| first.key > self.limit) {
+            self.compute_chunk();
+        }
+    }
+
+    fn compute_chunk(&mut self) {
+        self.chunk.clear();
+        self.limit = self.selection.take(&mut self.chunk);
+        self.distances.resize(self.chunk.len(), 0.0);
+        self.router.distances_sq_of(self.query, &self.chunk, &mut self.distances);
+        let entries = self.chunk.iter().zip(&self.distances);
+        for (&bucket, &dist_sq) in entries {
+            let key = dist_sq - self.router.density.of(self.counts[bucket as usize]);
+            self.pending.push(Entry { key, bucket, dist_sq });
+        }
     }
 }
-
 impl Iterator for Ranking<'_> {
     type Item = Ranked;
 
     fn next(&mut self) -> Option<Ranked> {
         let next = self.peek()?;
         self.peeked = None;
-        self.position += 1;
+        self.pending.pop();
+        self.remaining -= 1;
         Some(next)
     }
 }
 
-/// Brings the two entries of smallest distance to the front, the nearest first.
-fn nearest_two_first(entries: &mut [Entry]) {
-    for place in 0..entries.len().min(2) {
-        let nearest = (place..entries.len())
-            .min_by(|&a, &b| {
-                entries[a].dist_sq.total_cmp(&entries[b].dist_sq).then(entries[a].bucket.cmp(&entries[b].bucket))
-            })
-            .expect("the range is not empty");
-        entries.swap(place, nearest);
+/// Turns |q - c|^2 + lift into keys: infinite for buckets without rows, finite for others, whose number is
+/// returned.
+fn distances_to_keys(distances: &mut [f32], counts: &[u32], density: &Density) -> usize {
+    let mut remaining = 0;
+    for (distance, &count) in distances.iter_mut().zip(counts) {
+        // What is no number comes last.
+        let key = *distance - density.of(count);
+        let key = if key < f32::MAX { key.max(f32::MIN) } else { f32::MAX };
+        *distance = if count == 0 { f32::INFINITY } else { key };
+        remaining += usize::from(count > 0);
     }
+    remaining
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::BucketHeader;
+    use proptest::prelude::{prop_assert, proptest};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    fn random_router(k: usize, dim: usize, rng: &mut ChaCha8Rng) -> Router {
+    const METRICS: [Metric; 3] = [Metric::L2, Metric::Cosine, Metric::InnerProduct];
+
+    /// Buckets of a few rows each, somewhat clustered.
+    fn random_router(k: usize, dim: usize, metric: Metric, scale: f32, rng: &mut ChaCha8Rng) -> Router {
         let headers: Vec<_> = (0..k)
-            .map(|_| {
-                let row: Vec<f32> = (0..dim).map(|_| rng.random()).collect();
-                BucketHeader::from_rows(dim, [&row[..]])
+            .map(|i| {
+                let mut row = || (0..dim).map(|j| scale * (((i + j) % 7) as f32 / 5.0 + rng.random::<f32>())).collect();
+                let rows: [Vec<f32>; 2] = [row(), row()];
+                BucketHeader::from_rows(dim, rows.iter().map(|row| &row[..]))
             })
             .collect();
-        Router::new(dim, &headers, Metric::L2)
+        Router::new(dim, &headers, metric, None)
+    }
+
+    fn key_of(router: &Router, dist_sq: f32, count: u32) -> f32 {
+        dist_sq - router.density.of(count)
     }
 
     #[test]
-    fn the_lazy_order_is_the_sorted_one() {
+    fn without_codes_the_order_is_the_sorted_one() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         for k in [1, 2, 3, 31, 32, 33, 34, 35, 200] {
-            let router = random_router(k, 5, &mut rng);
+            let router = random_router(k, 5, Metric::L2, 1.0, &mut rng);
             let query: Vec<f32> = (0..5).map(|_| rng.random()).collect();
             let counts: Vec<u32> = (0..k).map(|_| rng.random_range(0..4) * 50).collect();
-            let dist_sq = router.centroids.distances_sq(&query);
-            let key = |b: u32| {
-                let (d, n) = (dist_sq[b as usize], counts[b as usize] as f32);
-                d - COUNT_WEIGHT * router.gap * router.gap * n.ln()
-            };
+            let dist_sq = router.distances_sq(&query);
+            let key = |b: u32| key_of(&router, dist_sq[b as usize], counts[b as usize]);
             let mut expected: Vec<u32> = (0..k as u32).filter(|&b| counts[b as usize] > 0).collect();
             expected.sort_by(|&a, &b| dist_sq[a as usize].total_cmp(&dist_sq[b as usize]));
             let others = expected.len().min(2);
             expected[others..].sort_by(|&a, &b| key(a).total_cmp(&key(b)));
-            let mut ranking = router.rank(&query, &|b| counts[b as usize]);
+            let mut ranking = router.rank(&query, None, &counts);
             assert_eq!(ranking.remaining(), expected.len());
             for &bucket in &expected {
                 assert_eq!(ranking.peek().map(|r| r.bucket), Some(bucket));
@@ -214,11 +303,126 @@ mod tests {
         }
     }
 
+    /// Checks a ranking by codes to its end and returns how many buckets came late. Each bucket with rows
+    /// comes once, with its exact distance; one comes after a greater key only if its bound does not hold.
+    fn check_by_codes(router: &Router, query: &[f32], counts: &[u32]) -> usize {
+        let mut scanner = Bit1Scanner::new(query, router.metric, 1.9);
+        let codes = router.codes.as_ref().expect("enough buckets to be coded");
+        let mut lowers = codes.distances_above(&mut scanner, drift_kernels::norm_sq(query));
+        distances_to_keys(&mut lowers, counts, &router.density);
+        let dist_sq = router.distances_sq(query);
+        let ranking = router.rank(query, Some(&mut scanner), counts);
+        let (remaining, shift) = (ranking.remaining(), ranking.shift);
+        let ranked: Vec<Ranked> = ranking.collect();
+        assert_eq!(ranked.len(), remaining);
+        let mut buckets: Vec<u32> = ranked.iter().map(|r| r.bucket).collect();
+        let (mut late, mut greatest) = (0, f32::NEG_INFINITY);
+        for (place, ranked) in ranked.iter().enumerate() {
+            let bucket = ranked.bucket as usize;
+            assert_eq!(ranked.dist, (dist_sq[bucket] + shift).max(0.0).sqrt());
+            let key = key_of(router, dist_sq[bucket], counts[bucket]);
+            if place >= 2 && key < greatest {
+                assert!(lowers[bucket] > key, "place {place}: {key} after {greatest}, above {}", lowers[bucket]);
+                late += 1;
+            }
+            if place >= 2 {
+                greatest = greatest.max(key);
+            }
+        }
+        buckets.sort_unstable();
+        assert_eq!(buckets, (0..counts.len() as u32).filter(|&b| counts[b as usize] > 0).collect::<Vec<_>>());
+        late
+    }
+
+    proptest! {
+        #[test]
+        fn by_codes_few_buckets_come_late_and_only_by_their_bounds(
+            k in 128usize..900, dim in 64usize..200, seed: u64, metric in 0..3usize, exponent in -9i32..9,
+        ) {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let scale = 10f32.powi(exponent);
+            let router = random_router(k, dim, METRICS[metric], scale, &mut rng);
+            let counts: Vec<u32> = (0..k).map(|_| rng.random_range(0..3) * rng.random_range(1..1500)).collect();
+            let query: Vec<f32> = (0..dim).map(|j| scale * ((j % 7) as f32 / 5.0 + rng.random::<f32>())).collect();
+            let late = check_by_codes(&router, &query, &counts);
+            prop_assert!(late <= k / 8, "{} of {}", late, k);
+        }
+    }
+
+    #[test]
+    fn by_codes_the_nearest_of_equally_full_buckets_is_first_unless_its_bound_does_not_hold() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        for metric in METRICS {
+            let router = random_router(400, 128, metric, 1.0, &mut rng);
+            let nearest_first = (0..100).filter(|_| {
+                let query: Vec<f32> = (0..128).map(|j| (j % 7) as f32 / 5.0 + rng.random::<f32>()).collect();
+                let mut scanner = Bit1Scanner::new(&query, metric, 1.9);
+                let by_codes = router.rank(&query, Some(&mut scanner), &[100; 400]).next();
+                by_codes == router.rank(&query, None, &[100; 400]).next()
+            });
+            let n = nearest_first.count();
+            assert!(n >= 95, "{metric}: {n}");
+        }
+    }
+
+    #[test]
+    fn degenerate_buckets_are_all_handed_out() {
+        let dim = 64;
+        let at = |value: f32| BucketHeader::from_rows(dim, [&vec![value; dim][..]]);
+        let sets = [
+            vec![at(0.0); 300],
+            vec![at(1e-30); 300],
+            vec![at(3.0e18); 300],
+            (0..300).map(|i| at(1e17 * i as f32)).collect::<Vec<_>>(),
+            (0..300).map(|i| at(1e36 * i as f32)).collect(),
+            (0..300).map(|i| at(if i == 7 { 1e18 } else { 0.01 * i as f32 })).collect(),
+        ];
+        for headers in &sets {
+            for metric in METRICS {
+                let router = Router::new(dim, headers, metric, None);
+                for value in [0.0, 1.0, 1e18, -3e38] {
+                    let (query, counts) = (vec![value; dim], vec![1; headers.len()]);
+                    let mut scanner = Bit1Scanner::new(&query, metric, 1.9);
+                    let ranking = router.rank(&query, Some(&mut scanner), &counts);
+                    let mut buckets: Vec<u32> = ranking.map(|ranked| ranked.bucket).collect();
+                    buckets.sort_unstable();
+                    assert!(buckets.into_iter().eq(0..300), "{metric} {value}");
+                    assert_eq!(router.rank(&query, Some(&mut scanner), &[0; 300]).next(), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn where_codes_say_nothing_the_order_is_exact() {
+        // |q - c|^2 is about f32::MAX / 4 and more: too large for bounds, not for distances.
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        let router = random_router(300, 64, Metric::L2, 1.5e18, &mut rng);
+        let (query, counts) = (vec![-0.2e18; 64], vec![9; 300]);
+        let mut scanner = Bit1Scanner::new(&query, Metric::L2, 1.9);
+        let codes = router.codes.as_ref().unwrap();
+        assert!(codes.distances_above(&mut scanner, 0.0).iter().all(|&lower| lower == f32::NEG_INFINITY));
+        let by_codes: Vec<Ranked> = router.rank(&query, Some(&mut scanner), &counts).collect();
+        assert_eq!(by_codes, router.rank(&query, None, &counts).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_origin_that_is_given_serves_as_well() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let headers: Vec<_> = (0..200)
+            .map(|_| BucketHeader::from_rows(96, [&(0..96).map(|_| rng.random()).collect::<Vec<f32>>()[..]]))
+            .collect();
+        for metric in METRICS {
+            let router = Router::new(96, &headers, metric, Some(&[0.3; 96]));
+            check_by_codes(&router, &[0.6; 96], &[5; 200]);
+        }
+    }
+
     #[test]
     fn distances_of_a_bucket_are_those_of_the_geometry() {
         let at = |x: f32| BucketHeader::from_rows(2, [&[x, 0.0][..]]);
-        let router = Router::new(2, &[at(0.0), at(10.0)], Metric::L2);
-        let ranked: Vec<Ranked> = router.rank(&[4.0, 3.0], &|_| 1).collect();
+        let router = Router::new(2, &[at(0.0), at(10.0)], Metric::L2, None);
+        let ranked: Vec<Ranked> = router.rank(&[4.0, 3.0], None, &[1, 1]).collect();
         let (first, second) = (ranked[0], ranked[1]);
         assert_eq!((first.bucket, first.dist, first.excess, first.bisector), (0, 5.0, 0.0, 0.0));
         // The halfway line is x = 5.

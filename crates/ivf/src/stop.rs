@@ -1,4 +1,7 @@
-use crate::ranking::{Ranked, Ranking, ScoreFrame};
+use crate::{
+    logarithms::ln_1p,
+    ranking::{Ranked, Ranking, ScoreFrame},
+};
 
 /// Number of features of a search's state.
 pub const N_FEATURES: usize = 10;
@@ -60,13 +63,15 @@ pub struct StopState {
     unchanged: u32,
     rows: usize,
     kth_score: Option<f32>,
+    /// Of the k-th result; none while there are fewer.
+    radius: Option<f32>,
 }
 
 impl StopState {
     /// Before the first bucket of a search for `k` rows.
     pub fn new(k: usize, ranking: &Ranking<'_>) -> Self {
         let (gap, frame) = (ranking.gap(), ranking.score_frame());
-        Self { k: k.max(1), gap, frame, buckets: 0, unchanged: 0, rows: 0, kth_score: None }
+        Self { k: k.max(1), gap, frame, buckets: 0, unchanged: 0, rows: 0, kth_score: None, radius: None }
     }
 
     /// Takes note of a bucket that was read: the score of the `k`-th result afterwards (none while
@@ -74,7 +79,10 @@ impl StopState {
     pub fn observe(&mut self, kth_score: Option<f32>, rows_scanned: usize) {
         let changed = kth_score.is_none() || kth_score != self.kth_score;
         self.unchanged = if changed { 0 } else { self.unchanged + 1 };
-        self.kth_score = kth_score;
+        if changed {
+            self.kth_score = kth_score;
+            self.radius = kth_score.map(|score| self.frame.dist(score));
+        }
         self.buckets += 1;
         self.rows += rows_scanned;
     }
@@ -85,19 +93,19 @@ impl StopState {
         if self.buckets < MIN_BUCKETS {
             return None;
         }
-        let radius = self.frame.dist(self.kth_score?);
-        let log_buckets = (self.buckets as f32).ln_1p();
+        let radius = self.radius?;
+        let log_buckets = ln_1p(self.buckets);
         let bisector = capped_ratio(next.bisector, radius, 3.0);
         let dist = capped_ratio(next.dist, radius, 3.0);
         let excess = capped_ratio(next.excess, self.gap, 5.0);
         Some([
             1.0,
             log_buckets,
-            (self.unchanged as f32).ln_1p(),
+            ln_1p(self.unchanged),
             bisector,
             dist,
             excess,
-            (self.rows as f32 / self.k as f32).ln_1p() / 10.0,
+            (1.0 + self.rows as f32 / self.k as f32).ln() / 10.0,
             bisector * log_buckets,
             dist * log_buckets,
             excess * log_buckets,
@@ -128,8 +136,9 @@ mod tests {
 
     fn walk(points: &[[f32; 2]], query: [f32; 2], metric: Metric, score: Option<f32>) -> Vec<Features> {
         let headers: Vec<_> = points.iter().map(|p| BucketHeader::from_rows(2, [&p[..]])).collect();
-        let router = Router::new(2, &headers, metric);
-        let mut ranking = router.rank(&query, &|_| 1);
+        let router = Router::new(2, &headers, metric, None);
+        let counts = vec![1; router.len()];
+        let mut ranking = router.rank(&query, None, &counts);
         let mut state = StopState::new(10, &ranking);
         let mut seen = Vec::new();
         while ranking.next().is_some() {
@@ -187,6 +196,43 @@ mod tests {
         assert!(walk(&points, [4.0, 3.0], Metric::L2, None).is_empty());
     }
 
+    /// The formulas of [`Features`], in f64 and without tables.
+    fn naive(state: &StopState, next: &Ranked, radius: f32) -> [f64; N_FEATURES] {
+        let ratio = |a: f32, b: f32, cap: f64| if a == 0.0 { 0.0 } else { (f64::from(a) / f64::from(b)).min(cap) };
+        let buckets = f64::from(state.buckets).ln_1p();
+        let rows = (state.rows as f64 / state.k as f64).ln_1p() / 10.0;
+        let (b, d, e) =
+            (ratio(next.bisector, radius, 3.0), ratio(next.dist, radius, 3.0), ratio(next.excess, state.gap, 5.0));
+        [1.0, buckets, f64::from(state.unchanged).ln_1p(), b, d, e, rows, b * buckets, d * buckets, e * buckets]
+    }
+
+    #[test]
+    fn features_are_the_formulas_to_rounding() {
+        let headers: Vec<_> = (0..3_000)
+            .map(|i| BucketHeader::from_rows(2, [&[(i as f32).sin() * (i % 91) as f32, (i % 83) as f32][..]]))
+            .collect();
+        let router = Router::new(2, &headers, Metric::L2, None);
+        let counts = vec![100; headers.len()];
+        for k in [1, 10, 1000] {
+            let mut ranking = router.rank(&[3.0, 4.0], None, &counts);
+            let mut state = StopState::new(k, &ranking);
+            for (j, rows) in (0..).zip([7, 0, 133].into_iter().cycle()) {
+                // The k-th result comes nearer ever more seldom, and stays from the 1,000th bucket on.
+                let score = 400.0 / ((j as f32).min(1_000.0) / 20.0).ceil().max(1.0);
+                if ranking.next().is_none() {
+                    break;
+                }
+                state.observe(Some(score), rows);
+                let Some(next) = ranking.peek() else { break };
+                let Some(features) = state.features(&next) else { continue };
+                for (seen, naive) in features.into_iter().zip(naive(&state, &next, score.sqrt())) {
+                    assert!((f64::from(seen) - naive).abs() <= 3e-7 * naive.max(1.0), "{j}: {seen} {naive}");
+                }
+            }
+            assert_eq!(state.buckets, 3_000);
+        }
+    }
+
     #[test]
     fn unit_vectors_have_the_same_features_by_inner_product_and_by_distance() {
         let points: Vec<[f32; 2]> = (0..20).map(|i| [(i as f32).cos(), (i as f32).sin()]).collect();
@@ -208,8 +254,8 @@ mod tests {
     #[test]
     fn two_buckets_are_read_and_k_rows_found_first() {
         let headers: Vec<_> = (0..5).map(|i| BucketHeader::from_rows(1, [&[i as f32 * 1e6][..]])).collect();
-        let router = Router::new(1, &headers, Metric::L2);
-        let mut ranking = router.rank(&[0.0], &|_| 1);
+        let router = Router::new(1, &headers, Metric::L2, None);
+        let mut ranking = router.rank(&[0.0], None, &[1; 5]);
         let mut state = StopState::new(1, &ranking);
         let rule = StopRule { weights: [-1e6; N_FEATURES] };
         let mut missing = |kth| {

@@ -31,6 +31,22 @@ pub fn l2_sq_rows(query: &[f32], rows: &[f32], out: &mut [f32]) {
     in_fours(rows, query.len(), out, |four| kernels.l2_sq_four(query, four));
 }
 
+/// Squared Euclidean distance of `query` to those rows of row-major `rows` that `which` numbers, in its
+/// order.
+///
+/// # Panics
+/// When `out` is not as long as `which`, or a row of that number does not exist.
+pub fn l2_sq_of(query: &[f32], rows: &[f32], which: &[u32], out: &mut [f32]) {
+    assert_eq!(which.len(), out.len(), "results for another number of rows");
+    let kernels = kernels();
+    let row = |i: u32| &rows[i as usize * query.len()..][..query.len()];
+    for (which, out) in which.chunks(4).zip(out.chunks_mut(4)) {
+        let last = which.len() - 1;
+        let four = std::array::from_fn(|j| row(which[j.min(last)]));
+        out.copy_from_slice(&kernels.l2_sq_four(query, four)[..out.len()]);
+    }
+}
+
 /// Inner product of `query` with each row of row-major `rows` (`out.len()` rows of `query.len()`
 /// values).
 ///

@@ -21,7 +21,7 @@ pub use bit1::{
     BIT1_ROWS, Bit1Scan, Bit1Survivors, Bit1Table, bit1_bounds, bit1_isas, bit1_put_factors, bit1_put_signs,
     bit1_survivors, bit1_survivors_of_four, bit1_survivors_on, bit1_tile_len,
 };
-pub use float::{add_assign, dot, dot_rows, l2_sq, l2_sq_rows, norm_sq, scale};
+pub use float::{add_assign, dot, dot_rows, l2_sq, l2_sq_of, l2_sq_rows, norm_sq, scale};
 pub use lines::Lines;
 pub use nearest::nearest;
 pub use prefetch::prefetch;

@@ -132,6 +132,23 @@ fn rows_of_any_number_equal_one_by_one() {
 }
 
 #[test]
+fn distances_to_rows_by_number_are_those_to_all() {
+    let mut rng = fastrand::Rng::with_seed(4);
+    for dim in [1, 7, 64, 70] {
+        let q: Vec<f32> = (0..dim).map(|_| rng.f32()).collect();
+        let rows: Vec<f32> = (0..20 * dim).map(|_| rng.f32()).collect();
+        let mut all = vec![0.0; 20];
+        crate::l2_sq_rows(&q, &rows, &mut all);
+        for n in 0..12 {
+            let which: Vec<u32> = (0..n).map(|_| rng.u32(..20)).collect();
+            let mut some = vec![0.0; n];
+            crate::l2_sq_of(&q, &rows, &which, &mut some);
+            assert!(which.iter().zip(some).all(|(&i, distance)| distance == all[i as usize]), "{n} rows of {dim}");
+        }
+    }
+}
+
+#[test]
 #[should_panic(expected = "different length")]
 fn lengths_are_checked_in_release_too() {
     crate::l2_sq(&[1.0; 4], &[1.0; 5]);
