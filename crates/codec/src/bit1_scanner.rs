@@ -65,6 +65,13 @@ pub struct CentreScore {
     pub error: f32,
 }
 
+impl CentreScore {
+    /// For squared L2, of a centre of `dim` values whose distance is known as [`l2_sq`] computes it.
+    pub fn of_l2_sq(score: f32, dim: usize) -> Self {
+        Self { score, error: summation(dim) * score }
+    }
+}
+
 /// One of the searches that scan a run together.
 #[derive(Debug)]
 pub struct Bit1Probe<'a> {
@@ -121,13 +128,11 @@ impl Bit1Scanner {
     /// # Panics
     /// When `centre` has not the dimension of the query.
     pub fn centre_score(&self, centre: &[f32]) -> CentreScore {
-        let rounding = summation(self.vector.len());
         if self.inner_product {
-            let error = 2.0 * rounding * self.norm * norm_above(centre);
+            let error = 2.0 * summation(self.vector.len()) * self.norm * norm_above(centre);
             CentreScore { score: -dot(&self.vector, centre), error }
         } else {
-            let score = l2_sq(&self.vector, centre);
-            CentreScore { score, error: rounding * score }
+            CentreScore::of_l2_sq(l2_sq(&self.vector, centre), self.vector.len())
         }
     }
 

@@ -90,6 +90,8 @@ pub(crate) struct Bucket {
     pub id: BucketId,
     pub generation: u32,
     pub header: Arc<BucketHeader>,
+    /// Of the centroid: codes relative to it need no distance of their own.
+    pub centre_hash: u64,
     pub runs: Vec<RunRef>,
     pub past: BucketPast,
     pub observed: Arc<Observed>,

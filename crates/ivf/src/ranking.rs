@@ -49,6 +49,8 @@ pub struct Ranked {
     pub bucket: u32,
     /// D: distance of the query to its centroid.
     pub dist: f32,
+    /// D^2 as it was computed; for an inner product without M^2 ([`Router`]).
+    pub dist_sq: f32,
     /// D - D_1: how much farther than the nearest bucket's centroid.
     pub excess: f32,
     /// Distance of the query to the hyperplane halfway between this and the nearest bucket's
@@ -187,7 +189,7 @@ impl<'a> Ranking<'a> {
             excess = difference / (dist + nearest.dist);
             bisector = difference / (2.0 * self.router.separation(nearest.bucket, entry.bucket));
         }
-        Ranked { bucket: entry.bucket, dist, excess, bisector }
+        Ranked { bucket: entry.bucket, dist, dist_sq: entry.dist_sq, excess, bisector }
     }
 
     fn dist(&self, dist_sq: f32) -> f32 {

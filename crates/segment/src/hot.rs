@@ -66,7 +66,16 @@ pub struct HotRun {
     codes: Lines,
     norms_sq: Vec<f32>,
     centre: Vec<f32>,
+    centre_hash: u64,
     bits: Option<Bits>,
+}
+
+/// Tells centres apart without comparing all of their values: two that differ have another hash, but for
+/// one pair in 2^64.
+pub fn centre_hash(centre: &[f32]) -> u64 {
+    let mut bytes = Vec::new();
+    le::put_f32s(&mut bytes, centre);
+    xxhash_rust::xxh3::xxh3_64(&bytes)
 }
 
 #[derive(Debug)]
@@ -93,6 +102,12 @@ impl HotRun {
     pub fn bit1(&self) -> Option<(Bit1Block<'_>, &Sq8Offsets)> {
         let Bits { tiles, scales, offsets } = self.bits.as_ref()?;
         Some((Bit1Block { tiles: tiles.as_bytes(), rows: self.rows(), scales: *scales }, offsets))
+    }
+
+    /// [`centre_hash`] of what its codes are relative to.
+    #[inline]
+    pub fn centre_hash(&self) -> u64 {
+        self.centre_hash
     }
 
     /// Tells the processor that 1-bit codes and centre will be read soon; what comes behind their first
@@ -185,6 +200,7 @@ impl HotRun {
             step: header.get_f32_le(),
             error: header.get_f32_le(),
             norms_sq: le::f32s(&plane[norms_sq]),
+            centre_hash: xxhash_rust::xxh3::xxh3_64(&plane[centre.clone()]),
             centre: le::f32s(&plane[centre]),
             codes: Lines::copied_from(&plane[codes]),
             bits: None,

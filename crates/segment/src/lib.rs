@@ -73,7 +73,7 @@ pub use describe::{Description, RunSize, SectionSize};
 pub use directory::{Place, RunEntry};
 pub use error::{Error, Result};
 pub use footer::FooterRef;
-pub use hot::HotRun;
+pub use hot::{HotRun, centre_hash};
 pub use ids::IdBlock;
 pub use input::{RunInput, SegmentInput};
 pub use key_index::KeyPage;

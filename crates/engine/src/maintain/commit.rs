@@ -134,10 +134,11 @@ pub(crate) fn level1(
 ) -> Level1 {
     let positions: HashMap<PlaceId, u32> = segments.iter().enumerate().map(|(i, s)| (s.place, i as u32)).collect();
     let mut bucket_of_run: Vec<Vec<Option<u32>>> = segments.iter().map(|s| vec![None; s.reader.runs().len()]).collect();
+    let origins = Origins::of(segments);
     let router = schema
         .dim
         .filter(|_| !buckets.is_empty())
-        .map(|dim| Router::new(dim, buckets.iter().map(|b| &b.header), schema.metric));
+        .map(|dim| Router::new(dim, buckets.iter().map(|b| &b.header), schema.metric, origins.main()));
     let numbered = buckets.into_iter().enumerate().map(|(number, bucket)| {
         let runs = bucket.runs.iter().map(|&(place, run)| {
             let segment = positions[&place];
@@ -146,13 +147,14 @@ pub(crate) fn level1(
         });
         let runs = runs.collect();
         let DraftBucket { id, generation, header, past, observed, .. } = bucket;
-        Bucket { id, generation, header: Arc::new(header), runs, past, observed }
+        let centre_hash = drift_segment::centre_hash(&header.centroid);
+        Bucket { id, generation, header: Arc::new(header), centre_hash, runs, past, observed }
     });
     let buckets = numbered.collect();
     for (view, map) in segments.iter_mut().zip(bucket_of_run) {
         view.bucket_of_run = Arc::new(map);
     }
-    Level1 { manifest, buckets, router, origins: Origins::of(segments) }
+    Level1 { manifest, buckets, router, origins }
 }
 
 async fn next_manifest(

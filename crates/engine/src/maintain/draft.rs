@@ -146,7 +146,7 @@ impl Draft {
             }
             return Ok(Hand { rows, homes: found.assignment });
         }
-        let router = Router::new(rows.index_rows().dim(), self.buckets.iter().map(|b| &b.header), self.schema.metric);
+        let router = Router::new(rows.index_rows().dim(), self.buckets.iter().map(|b| &b.header), self.schema.metric, None);
         let work = move || {
             let homes = router.assign(rows.index_rows());
             Hand { rows, homes }

@@ -28,11 +28,11 @@ pub(super) async fn scan_buckets<'s>(
     let Some(router) = &snapshot.level1.router else { return Ok(()) };
     let counts = sets.map(|sets| sets.rows_per_bucket(snapshot));
     let counts = counts.as_deref().unwrap_or(&snapshot.live);
-    let mut ranking = router.rank(&query.vector, &|bucket| counts[bucket as usize]);
+    let mut sieve = Sieve::new(query, &snapshot.level1.origins);
+    let mut ranking = router.rank(&query.vector, sieve.main_scanner(), counts);
     stats.buckets_ranked = ranking.remaining();
     stats.buckets_skipped = router.len() - stats.buckets_ranked;
     let mut stop = StopState::new(query.k, &ranking);
-    let mut sieve = Sieve::new(query, &snapshot.level1.origins);
     while let Some(ranked) = ranking.next() {
         let mut rows = 0;
         let bucket = &snapshot.level1.buckets[ranked.bucket as usize];
@@ -41,7 +41,7 @@ pub(super) async fn scan_buckets<'s>(
             bucket.observed.probe();
         }
         for &run in &bucket.runs {
-            rows += scan_run(snapshot, run, sets, &mut sieve, out).await?;
+            rows += scan_run(snapshot, (bucket, ranked.dist_sq), run, sets, &mut sieve, out).await?;
         }
         stats.buckets_probed += 1;
         stats.rows_scanned += rows;
@@ -93,9 +93,10 @@ fn bring_near(snapshot: &Snapshot, bucket: &Bucket) {
     }
 }
 
-/// Scans one run's codes; returns its rows.
+/// Scans one run's codes, of a bucket whose centroid is so far from the query; returns its rows.
 async fn scan_run<'s>(
     snapshot: &'s Snapshot,
+    (bucket, dist_sq): (&Bucket, f32),
     RunRef { segment, run, .. }: RunRef,
     sets: Option<&RowSets>,
     sieve: &mut Sieve<'s>,
@@ -107,11 +108,12 @@ async fn scan_run<'s>(
         Some(codes) => Codes::Pinned(codes),
         None => Codes::Loaded(view.reader.hot(run).await?),
     };
-    let rows = codes.rows();
+    let (rows, is_central) = (codes.rows(), codes.centre_hash() == bucket.centre_hash);
     let is_wanted = |row: u32| match sets {
         Some(sets) => sets.segments[segment as usize].value((first_row + row) as usize),
         None => !view.dead.contains(first_row + row),
     };
-    sieve.scan(Run { segment, run, codes }, is_wanted, out);
+    let centre_dist_sq = is_central.then_some(dist_sq);
+    sieve.scan(Run { segment, run, codes, centre_dist_sq }, is_wanted, out);
     Ok(rows)
 }

@@ -39,12 +39,15 @@ impl Deref for Codes<'_> {
     }
 }
 
-/// A run: its segment's position, its own number, its codes, and how far its centre is from the query, if
-/// that is known.
+/// A run to be read.
 pub(super) struct Run<'a> {
+    /// Its segment's position.
     pub segment: u32,
+    /// Its own number.
     pub run: u32,
     pub codes: Codes<'a>,
+    /// Squared distance of the query to the centre of its codes, if that is known.
+    pub centre_dist_sq: Option<f32>,
 }
 
 /// The scanners of one search.
@@ -81,6 +84,13 @@ impl<'a> Sieve<'a> {
         Self { query, origins, bits, sq8: None, left: Vec::new(), rows: Vec::new(), some: Vec::new() }
     }
 
+    /// The scanner for the origin that most rows have, if there are 1-bit codes.
+    pub fn main_scanner(&mut self) -> Option<&mut Bit1Scanner> {
+        let (query, origins) = (self.query, self.origins);
+        let bits = self.bits.first_mut()?;
+        Some(&mut bits.get_or_insert_with(|| Bits::new(query, origins.get(0))).scanner)
+    }
+
     /// Reads a run: its rows that are live, match, and cannot be ruled out are offered, now or when
     /// [`Sieve::settle`] is called.
     pub fn scan(&mut self, run: Run<'a>, is_wanted: impl Fn(u32) -> bool, out: &mut Candidates) {
@@ -111,7 +121,10 @@ impl<'a> Sieve<'a> {
         let bits = self.bits[origin as usize].get_or_insert_with(|| Bits::new(query, origins.get(origin)));
         let Some((codes, _)) = run.codes.bit1() else { return };
         let sq8 = run.codes.sq8();
-        let centre = bits.scanner.centre_score(sq8.centre);
+        let centre = match run.centre_dist_sq {
+            Some(dist_sq) if query.metric != Metric::InnerProduct => CentreScore::of_l2_sq(dist_sq, sq8.centre.len()),
+            _ => bits.scanner.centre_score(sq8.centre),
+        };
         let first = self.rows.len();
         let survivors = bits.scanner.scan(&codes, centre, out.threshold(), None);
         self.rows.extend(survivors.iter().filter(|(row, _)| is_wanted(*row)));
