@@ -1,5 +1,6 @@
 //! Exact distances: of every matching row, or of the rows their codes could not rule out.
 
+use drift_kernels::prefetch;
 use drift_types::TopK;
 
 use super::{
@@ -70,6 +71,11 @@ pub(super) fn search_l0(snapshot: &Snapshot, query: &Query, sets: Option<&RowSet
     rows
 }
 
+/// Candidates whose vectors are brought near before the first is compared, and how much of each: the
+/// processor foresees the rest.
+const NEAR: usize = 16;
+const FIRST_VALUES: usize = 128;
+
 /// Looks up the exact scores of candidates, nearest bound first, until no bound can win any more.
 pub(super) async fn rerank(
     snapshot: &Snapshot,
@@ -78,6 +84,12 @@ pub(super) async fn rerank(
     stats: &mut SearchStats,
 ) -> Result<Vec<Hit>> {
     let (mut top, coded) = candidates.finish();
+    for one in coded.iter().take(NEAR) {
+        if let Some(exact) = snapshot.segments[one.segment as usize].reader.exact_cached(one.run) {
+            let row = exact.row(one.row as usize);
+            prefetch(&row[..row.len().min(FIRST_VALUES)]);
+        }
+    }
     for Coded { lower, segment, run, row } in coded {
         if top.kth().is_some_and(|hit| lower > hit.score) {
             break;

@@ -1,7 +1,10 @@
 //! The rows of runs that may be among the nearest: by 1-bit codes first and SQ8 for what these leave
 //! over, or by SQ8 alone.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::{Deref, Range},
+    sync::Arc,
+};
 
 use drift_codec::{Bit1Scanner, CentreScore, Sq8Block, Sq8Rescorer, Sq8Scanner};
 use drift_kernels::{prefetch, sq8_stride};
@@ -108,7 +111,7 @@ impl<'a> Sieve<'a> {
         let mut left = std::mem::take(&mut self.left);
         let mut end = self.rows.len();
         for one in left.iter().rev() {
-            self.score(one, end, out);
+            self.score(one, one.first..end, out);
             end = one.first;
         }
         self.rows.clear();
@@ -128,27 +131,42 @@ impl<'a> Sieve<'a> {
         let first = self.rows.len();
         let survivors = bits.scanner.scan(&codes, centre, out.threshold(), None);
         self.rows.extend(survivors.iter().filter(|(row, _)| is_wanted(*row)));
-        let few = self.rows.len() - first;
-        if few == 0 {
-            return;
-        }
-        if few <= AT_ONCE {
-            self.rows[first..].iter().for_each(|(row, _)| prefetch(code(&sq8, *row)));
-        } else {
-            // Where little is known yet, the likely ones tell soon enough that the others are not needed.
-            self.rows[first..].sort_unstable_by(|a, b| a.1.total_cmp(&b.1));
-        }
-        self.left.push(Left { run, origin, centre, first });
-        if few > AT_ONCE {
-            self.settle(out);
+        if self.rows.len() > first {
+            let left = Left { run, origin, centre, first };
+            self.narrow(&left, out);
+            self.bring_near(&left, first..self.rows.len());
+            self.left.push(left);
         }
     }
 
-    /// Scores the rows of one run up to `end`.
-    fn score(&mut self, Left { run, origin, centre, first }: &Left<'_>, end: usize, out: &mut Candidates) {
+    /// Where little is known yet, most rows are left over: the likeliest are scored, until they have told
+    /// enough of the others.
+    fn narrow(&mut self, left: &Left<'_>, out: &mut Candidates) {
+        let first = left.first;
+        while self.rows.len() > first + AT_ONCE {
+            self.rows[first..].select_nth_unstable_by(AT_ONCE, |a, b| a.1.total_cmp(&b.1));
+            self.bring_near(left, first..first + AT_ONCE);
+            self.score(left, first..first + AT_ONCE, out);
+            let threshold = out.threshold();
+            let mut kept = first;
+            for at in first + AT_ONCE..self.rows.len() {
+                self.rows[kept] = self.rows[at];
+                kept += usize::from(self.rows[at].1 <= threshold);
+            }
+            self.rows.truncate(kept);
+        }
+    }
+
+    fn bring_near(&self, left: &Left<'_>, rows: Range<usize>) {
+        let sq8 = left.run.codes.sq8();
+        self.rows[rows].iter().for_each(|(row, _)| prefetch(code(&sq8, *row)));
+    }
+
+    /// Scores some rows of a run.
+    fn score(&mut self, Left { run, origin, centre, .. }: &Left<'_>, rows: Range<usize>, out: &mut Candidates) {
         let (Some(bits), Some((_, offsets))) = (&mut self.bits[*origin as usize], run.codes.bit1()) else { return };
         let sq8 = run.codes.sq8();
-        for some in self.rows[*first..end].chunks(AT_ONCE) {
+        for some in self.rows[rows].chunks(AT_ONCE) {
             let threshold = out.threshold();
             self.some.clear();
             self.some.extend(some.iter().filter(|(_, lower)| *lower <= threshold).map(|(row, _)| row));
