@@ -147,8 +147,7 @@ impl DataSet {
         }
 
         let mut scanner = Bit1Scanner::new(query, self.metric, EPS);
-        let scanner = if std::env::var_os("EXACT").is_some() { None } else { Some(&mut scanner) };
-        let mut ranking = self.router.rank(query, scanner, &counts);
+        let mut ranking = self.router.rank(query, Some(&mut scanner), &counts);
         let mut state = StopState::new(k, &ranking);
         let mut top = TopK::new(k);
         let (mut found, mut rows) = (0, 0);

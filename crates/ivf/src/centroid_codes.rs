@@ -4,9 +4,9 @@ use drift_types::{Metric, Vectors};
 use crate::Centroids;
 
 /// Standard deviations that a bucket's estimated distance is lowered by: how sure the order of a
-/// ranking is. On 42,759 commit messages (384-d), of the first 42 of 342 buckets 1, 1.5 and 2 leave
-/// out .49, .18 and .04 for later ones, at 74, 86 and 100 exact distances; recall@10 of these
-/// buckets falls by less than .0003 at any. With 6,000 buckets it falls by .0022, .0006 and .0000.
+/// ranking is. On 42,759 commit messages (384-d, 342 buckets), of the first 42 buckets .15 come later
+/// than by exact distances, and searches for 10 asked for .95 reach .9470 in place of .9474. With 1.0
+/// it is .48 and .9456, with .5 it is 1.16 and .9452, and handing out 42 is faster by less than a tenth.
 const EPS: f32 = 1.5;
 
 /// 1-bit codes of all centroids, to find the nearest of many without computing each distance.

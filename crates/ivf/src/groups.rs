@@ -28,10 +28,11 @@ impl Groups {
         self.keys[place as usize]
     }
 
-    /// Puts the places of the least keys into `out`, in no order. Returns what no key left is less than:
-    /// infinity if none was left.
-    pub fn take(&mut self, out: &mut Vec<u32>) -> f32 {
-        let limit = self.limit();
+    /// Puts the places of the least keys into `out`, in no order. Returns the least and the greatest of
+    /// them; no key left is less than that. None if none was left.
+    pub fn take(&mut self, out: &mut Vec<u32>) -> Option<(f32, f32)> {
+        out.clear();
+        let (least, limit) = self.next_range()?;
         let wanted = |key: f32| self.is_left(key) & (key <= limit);
         out.resize(self.keys.len(), 0);
         let mut n = 0;
@@ -51,19 +52,19 @@ impl Groups {
         look_through(BLOCK * blocks.len(), rest);
         out.truncate(n);
         self.taken = limit;
-        limit
+        Some((least, limit))
     }
 
-    /// The greatest of the least keys left, infinity if none is left.
-    fn limit(&self) -> f32 {
+    /// The least and the greatest of the groups' least keys, of those that have some left.
+    fn next_range(&self) -> Option<(f32, f32)> {
         let mut least = [f32::INFINITY; GROUPS];
         for keys in self.keys.chunks(GROUPS) {
             for (least, &key) in least.iter_mut().zip(keys) {
                 *least = if self.is_left(key) & (key < *least) { key } else { *least };
             }
         }
-        let of_groups_with_some = least.into_iter().filter(|&least| least < f32::INFINITY);
-        of_groups_with_some.reduce(f32::max).unwrap_or(f32::INFINITY)
+        let of_groups_with_some = least.into_iter().filter(|&least| least < f32::INFINITY).map(|key| (key, key));
+        of_groups_with_some.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))
     }
 
     fn is_left(&self, key: f32) -> bool {

@@ -4,10 +4,12 @@ use drift_types::{Metric, Vectors};
 
 use crate::{BucketHeader, Centroids, Ranking, centroid_codes::CentroidCodes, density::Density};
 
-/// Fewer buckets are ranked by their exact distances.
+/// Fewer buckets are ranked by their exact distances, of whatever dimension.
 const CODED_BUCKETS_MIN: usize = 96;
-/// Fewer dimensions have signs that say little, of distances that cost little.
-const CODED_DIM_MIN: usize = 32;
+/// And so are those of fewer buckets times dimensions squared: what codes save grows with both, and the
+/// exact distances that are needed beside become fewer with dimensions. Break-even was measured at 256
+/// buckets of 128 dimensions, and at more than 512 of 64.
+const CODED_SIZE_MIN: usize = 1 << 22;
 
 /// Buckets whose typical row serves as a pseudo-query when the scale of the index is measured.
 const PSEUDO_QUERIES: usize = 64;
@@ -70,8 +72,7 @@ impl Router {
             if augmented { -(header.mean_sq_radius + norm_sq).min(max_norm_sq) } else { 0.0 }
         });
         let lift: Vec<f32> = lift.collect();
-        let coded = centroids.len() >= CODED_BUCKETS_MIN && (CODED_DIM_MIN..=MAX_ROTATED_DIM).contains(&dim);
-        let codes = coded.then(|| CentroidCodes::new(&centroids, metric, &lift, origin));
+        let codes = pays_coding(centroids.len(), dim).then(|| CentroidCodes::new(&centroids, metric, &lift, origin));
         let mut router = Self { centroids, metric, lift, max_norm_sq, gap: 0.0, density: Density::new(0.0), codes };
         router.gap = router.measure_gap(headers.map(|header| header.mean_sq_radius).collect());
         router.density = Density::new(router.gap);
@@ -107,9 +108,9 @@ impl Router {
     /// Orders the buckets for a query. `counts` says how many rows of each bucket may be an answer: live
     /// and matching the filter. Buckets without any are left out.
     ///
-    /// With a `scanner` of this query and metric, many buckets are ranked by 1-bit codes at first, at a
-    /// twentieth of the cost; their order is then nearly exact, as [`Ranking`] says. The scanner's
-    /// origin is the router's afterwards.
+    /// With a `scanner` of this query and metric, many buckets are ranked by 1-bit codes at first; their
+    /// order is then nearly exact, as [`Ranking`] says. Without one, all distances are computed. For
+    /// squared L2 the scanner's origin is the router's afterwards.
     ///
     /// # Panics
     /// When query or scanner have another dimension, or there are not as many counts as buckets.
@@ -175,6 +176,10 @@ impl Router {
     }
 }
 
+fn pays_coding(buckets: usize, dim: usize) -> bool {
+    dim <= MAX_ROTATED_DIM && buckets >= CODED_BUCKETS_MIN && buckets * dim * dim >= CODED_SIZE_MIN
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +221,16 @@ mod tests {
         for metric in [Metric::Cosine, Metric::InnerProduct] {
             assert_eq!(order(&Router::new(2, &headers, metric, None), &query), by_l2);
         }
+    }
+
+    #[test]
+    fn few_buckets_and_wide_vectors_have_no_codes() {
+        let coded = |buckets: usize, dim: usize| {
+            let headers = vec![BucketHeader::empty(vec![1.0; dim]); buckets];
+            Router::new(dim, &headers, Metric::L2, None).codes.is_some()
+        };
+        assert!(coded(96, 384) && coded(256, 128) && coded(96, 2_048));
+        assert!(!coded(95, 384) && !coded(255, 128) && !coded(300, 64) && !coded(96, 2_049));
     }
 
     #[test]

@@ -2,10 +2,8 @@ use crate::groups::Groups;
 
 /// Keys taken at a time, if so many are left, and those that share a bin with the last of them.
 pub(crate) const CHUNK: usize = 12;
-/// Equal parts of the range of a batch.
+/// Equal parts of the range of a batch, as many as a byte numbers.
 const BINS: usize = 256;
-/// Keys of a usual batch.
-const BATCH: usize = 256;
 
 /// Takes the least of many keys, a chunk at a time, without sorting them.
 ///
@@ -16,21 +14,31 @@ pub(crate) struct Selection {
     groups: Groups,
     /// What no key of the groups is less than.
     beyond: f32,
+    unordered: Vec<u32>,
+    /// The bin of each of `unordered`.
+    bins: Vec<u8>,
     /// By bins, the least first.
     batch: Vec<u32>,
-    unordered: Vec<u32>,
+    /// Where in the batch each bin ends.
+    ends: Vec<u32>,
+    /// Bins taken, and what is in them.
+    bin: usize,
     taken: usize,
-    /// Of the batch.
-    least: f32,
-    bins_per_unit: f32,
 }
 
 impl Selection {
     /// Of these keys, each finite, or infinite to be never taken.
     pub fn new(keys: Vec<f32>) -> Self {
-        let groups = Groups::new(keys);
-        let (batch, unordered) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-        Self { groups, beyond: f32::NEG_INFINITY, batch, unordered, taken: 0, least: 0.0, bins_per_unit: 0.0 }
+        Self {
+            groups: Groups::new(keys),
+            beyond: f32::NEG_INFINITY,
+            unordered: Vec::new(),
+            bins: Vec::new(),
+            batch: Vec::new(),
+            ends: Vec::new(),
+            bin: 0,
+            taken: 0,
+        }
     }
 
     /// Appends the places of the least keys, in no order. Returns what no key left is less than:
@@ -39,57 +47,53 @@ impl Selection {
         if self.taken == self.batch.len() && self.beyond < f32::INFINITY {
             self.take_batch();
         }
-        let left = &self.batch[self.taken..];
-        let (mut n, mut greatest) = (0, f32::NEG_INFINITY);
-        while n < left.len() && (n < CHUNK || self.bin_at(left[n]) == self.bin(greatest)) {
-            greatest = greatest.max(self.groups.key(left[n]));
-            n += 1;
+        let first = self.taken;
+        while self.taken < self.batch.len().min(first + CHUNK) {
+            self.taken = self.ends[self.bin] as usize;
+            self.bin += 1;
         }
-        out.extend_from_slice(&left[..n]);
-        self.taken += n;
+        let chunk = &self.batch[first..self.taken];
+        out.extend_from_slice(chunk);
+        if self.taken == self.batch.len() {
+            return self.beyond;
+        }
         // The keys of further bins are greater.
-        if self.taken < self.batch.len() { greatest } else { self.beyond }
+        chunk.iter().map(|&place| self.groups.key(place)).fold(f32::NEG_INFINITY, f32::max)
     }
 
     fn take_batch(&mut self) {
-        self.unordered.clear();
-        self.beyond = self.groups.take(&mut self.unordered);
-        let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
-        for &place in &self.unordered {
-            let key = self.groups.key(place);
-            (least, most) = (least.min(key), most.max(key));
-        }
-        self.least = least;
-        self.bins_per_unit = BINS as f32 / (most - least);
+        let range = self.groups.take(&mut self.unordered);
+        self.beyond = range.map_or(f32::INFINITY, |(_, greatest)| greatest);
+        self.find_bins(range.unwrap_or_default());
         self.order_by_bins();
-        self.taken = 0;
+        (self.bin, self.taken) = (0, 0);
+    }
+
+    /// Bins never fall as keys rise. It is one for all where their range is empty or overflows.
+    fn find_bins(&mut self, (least, greatest): (f32, f32)) {
+        let bins_per_unit = BINS as f32 / (greatest - least);
+        // Conversion saturates, and of NaN makes 0.
+        let bin = |&place: &u32| ((self.groups.key(place) - least) * bins_per_unit) as u8;
+        self.bins.clear();
+        self.bins.extend(self.unordered.iter().map(bin));
     }
 
     fn order_by_bins(&mut self) {
-        let mut ends = [0u32; BINS];
-        for &place in &self.unordered {
-            ends[self.bin_at(place)] += 1;
+        self.ends.clear();
+        self.ends.resize(BINS, 0);
+        for &bin in &self.bins {
+            self.ends[usize::from(bin)] += 1;
         }
-        let mut end = 0;
-        for bin in &mut ends {
-            end += *bin;
-            *bin = end;
+        let mut start = 0;
+        for end in &mut self.ends {
+            start += std::mem::replace(end, start);
         }
         self.batch.resize(self.unordered.len(), 0);
-        for &place in &self.unordered {
-            let end = &mut ends[self.bin_at(place)];
-            *end -= 1;
+        for (&place, &bin) in self.unordered.iter().zip(&self.bins) {
+            let end = &mut self.ends[usize::from(bin)];
             self.batch[*end as usize] = place;
+            *end += 1;
         }
-    }
-
-    fn bin_at(&self, place: u32) -> usize {
-        self.bin(self.groups.key(place))
-    }
-
-    /// Never falls as keys rise. One for all where the range is empty or overflows.
-    fn bin(&self, key: f32) -> usize {
-        (((key - self.least) * self.bins_per_unit) as usize).min(BINS - 1)
     }
 }
 
