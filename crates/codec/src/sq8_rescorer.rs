@@ -74,8 +74,7 @@ impl Sq8Rescorer {
             rounded.set_residual(query, origin);
         }
         let norm = norm_above(query);
-        let rounded_norm =
-            if inner_product { norm } else { rounded.norm_sq().sqrt() * 1.001 + rounded.error() };
+        let rounded_norm = if inner_product { norm } else { rounded.norm_sq().sqrt() * 1.001 + rounded.error() };
         Self {
             inner_product,
             norm,

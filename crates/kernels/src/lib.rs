@@ -26,4 +26,6 @@ pub use lines::Lines;
 pub use nearest::nearest;
 pub use prefetch::prefetch;
 pub use rotation::{MAX_ROTATED_DIM, rotate};
-pub use sq8::{MAX_DIM, Sq8Query, sq8_centred_dot_at, sq8_centred_dot_rows, sq8_decode, sq8_encode, sq8_norm_sq, sq8_stride};
+pub use sq8::{
+    MAX_DIM, Sq8Query, sq8_centred_dot_at, sq8_centred_dot_rows, sq8_decode, sq8_encode, sq8_norm_sq, sq8_stride,
+};

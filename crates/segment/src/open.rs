@@ -87,7 +87,20 @@ impl Opened {
         };
         let (ids, key_filter) = (footer.section(SectionKind::Ids)?, footer.section(SectionKind::KeyFilter)?);
         let vector_index = meta.vector_index();
-        Ok(Self { file, place, footer, meta, runs, payload, key_index, origin, ro_compat, ids, key_filter, vector_index })
+        Ok(Self {
+            file,
+            place,
+            footer,
+            meta,
+            runs,
+            payload,
+            key_index,
+            origin,
+            ro_compat,
+            ids,
+            key_filter,
+            vector_index,
+        })
     }
 
     /// Where the payload has this column of the schema; `None` for the vector column.

@@ -72,12 +72,13 @@ fn write_hot<W: Write + Seek>(sink: &mut Sink<W>, input: &SegmentInput) -> Resul
     let mut bit1 = input.origin.as_deref().map(Bit1::new);
     for run in &input.runs {
         let rows = indexed(input, run);
-        let (region, crc) = hot::encode(&input.ids[run.rows.clone()], &rows, &run.centre, bit1.as_mut()).ok_or_else(|| {
-            Error::Invalid(format!(
-                "a run of {} rows of {dim} dimensions is too large: split its bucket",
-                run.rows.len()
-            ))
-        })?;
+        let (region, crc) =
+            hot::encode(&input.ids[run.rows.clone()], &rows, &run.centre, bit1.as_mut()).ok_or_else(|| {
+                Error::Invalid(format!(
+                    "a run of {} rows of {dim} dimensions is too large: split its bucket",
+                    run.rows.len()
+                ))
+            })?;
         let offset = sink.append(&region)?;
         places.push(Place { offset, length: region.len() as u64, crc });
     }

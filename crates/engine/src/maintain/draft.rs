@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use drift_ivf::{BUCKET_ROWS, BucketHeader, RUNS_MAX, Router, cluster};
+use drift_ivf::{BUCKET_ROWS, BucketHeader, Centroids, RUNS_MAX, cluster};
 use drift_segment::{RunInput, SegmentInput, SegmentMeta, SegmentReader};
 use drift_types::{BucketId, SegmentId, Vectors};
 use ulid::Ulid;
@@ -146,9 +146,10 @@ impl Draft {
             }
             return Ok(Hand { rows, homes: found.assignment });
         }
-        let router = Router::new(rows.index_rows().dim(), self.buckets.iter().map(|b| &b.header), self.schema.metric, None);
+        let centroids: Vec<f32> = self.buckets.iter().flat_map(|b| b.header.centroid.iter().copied()).collect();
+        let centroids = Centroids::new(centroids, rows.index_rows().dim());
         let work = move || {
-            let homes = router.assign(rows.index_rows());
+            let homes = centroids.assign(rows.index_rows()).index;
             Hand { rows, homes }
         };
         self.run(work).await
@@ -274,8 +275,19 @@ impl Draft {
             let origin = origin.or_else(|| mean(hand.rows.index_rows()));
             let RowSet { vectors, unit, ids, seqs, from, payload, .. } = hand.rows.reorder(&order)?;
             let inv_norms = unit.map(|(_, inv)| inv);
-            let input =
-                SegmentInput { id, collection, meta, runs, vectors, inv_norms, ids, seqs, origin, compression, payload };
+            let input = SegmentInput {
+                id,
+                collection,
+                meta,
+                runs,
+                vectors,
+                inv_norms,
+                ids,
+                seqs,
+                origin,
+                compression,
+                payload,
+            };
             let encoded = drift_segment::write(&input)?;
             // What gets a name can be read.
             drift_segment::verify(&encoded)?;

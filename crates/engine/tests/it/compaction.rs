@@ -50,7 +50,8 @@ async fn dead_rows_give_their_room_back() {
     let raw = after.rows * 4 * dim as u64;
     assert_eq!(after.rows, 2_000);
     assert!(after.segment_bytes * 2 < before.segment_bytes, "{before:?} {after:?}");
-    assert!((after.segment_bytes as f64) < 1.5 * raw as f64, "{} bytes for {raw} of vectors", after.segment_bytes);
+    // Codes, and for so few rows the ends of pages and the statistics of runs.
+    assert!((after.segment_bytes as f64) < 1.55 * raw as f64, "{} bytes for {raw} of vectors", after.segment_bytes);
     let kept: Vec<Row> = rows.into_iter().filter(|r| r.0 % 3 == 0).collect();
     assert_eq!(all_rows(&collection).await, kept);
     let on_disk = || std::fs::read_dir(segment_dir(dir.path())).unwrap().count();
