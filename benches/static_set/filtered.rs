@@ -21,6 +21,10 @@ impl RowPredicate for Share {
         &[0]
     }
 
+    fn fingerprint(&self) -> Option<u128> {
+        Some(self.below.into())
+    }
+
     fn eval(&self, batch: &RecordBatch) -> Result<BooleanBuffer> {
         let ids = batch.column(0).as_primitive::<Int64Type>().values();
         let scrambled = |id: i64| (id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;

@@ -1,6 +1,10 @@
 //! Filters of SQL as the engine reads them.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use arrow_array::{Array, RecordBatch, cast::AsArray};
 use arrow_schema::SchemaRef;
@@ -17,6 +21,7 @@ use datafusion::{
 };
 use drift_engine::{Error, RowPredicate};
 use drift_types::VectorId;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::keys::named_keys;
 
@@ -63,7 +68,21 @@ pub fn row_predicate(
     // Simplifying is more than speed: functions such as now() exist only for the simplifier.
     let simple = simplifier.simplify(simplifier.coerce(filter, &df_schema)?)?;
     let keys = key.and_then(|key| named_keys(&simple, schema.field(key)));
-    Ok(Arc::new(ExprPredicate { expr: session.create_physical_expr(simple, &df_schema)?, columns, keys }))
+    let expr = session.create_physical_expr(simple, &df_schema)?;
+    let fingerprint = fingerprint(&expr, &columns);
+    Ok(Arc::new(ExprPredicate { expr, columns, keys, fingerprint }))
+}
+
+/// Of the expression in every form it has, for a hash may leave out what equality looks at, and a text
+/// what it takes for understood.
+fn fingerprint(expr: &Arc<dyn PhysicalExpr>, columns: &[usize]) -> u128 {
+    let text = format!("{columns:?} {expr} {expr:?}");
+    let half = |seed: u64| {
+        let mut hasher = Xxh3::with_seed(seed);
+        (&text, expr).hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    half(1) << 64 | half(2)
 }
 
 fn unqualified(filter: Expr) -> Result<Expr> {
@@ -93,6 +112,7 @@ struct ExprPredicate {
     expr: Arc<dyn PhysicalExpr>,
     columns: Vec<usize>,
     keys: Option<Vec<VectorId>>,
+    fingerprint: u128,
 }
 
 /// Shown in plans.
@@ -109,6 +129,10 @@ impl RowPredicate for ExprPredicate {
 
     fn keys(&self) -> Option<&[VectorId]> {
         self.keys.as_deref()
+    }
+
+    fn fingerprint(&self) -> Option<u128> {
+        Some(self.fingerprint)
     }
 
     fn eval(&self, batch: &RecordBatch) -> drift_engine::Result<BooleanBuffer> {

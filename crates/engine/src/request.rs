@@ -19,6 +19,11 @@ pub trait RowPredicate: fmt::Debug + Send + Sync {
     fn keys(&self) -> Option<&[VectorId]> {
         None
     }
+    /// What tells it from all others: of two with the same one, each matches the rows that the other
+    /// does. What it matches in a segment is then remembered. None: it is evaluated each time.
+    fn fingerprint(&self) -> Option<u128> {
+        None
+    }
 }
 
 /// A nearest-neighbour search.

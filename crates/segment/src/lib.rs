@@ -78,7 +78,7 @@ pub use ids::IdBlock;
 pub use input::{RunInput, SegmentInput};
 pub use key_index::KeyPage;
 pub use meta::SegmentMeta;
-pub use parts::Part;
+pub use parts::{Matching, Part};
 pub use pins::PartCache;
 pub use reader::SegmentReader;
 pub use verify::verify;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
+use arrow_buffer::BooleanBuffer;
 
 use crate::{ExactRun, HotRun, IdBlock, KeyFilter, KeyPage};
 
@@ -19,6 +20,17 @@ pub enum Part {
     KeyFilter(Arc<KeyFilter>),
     /// A page of the key index.
     KeyPage(Arc<KeyPage>),
+    /// The rows that a filter matches.
+    Matching(Arc<Matching>),
+}
+
+/// The rows of a segment that a filter matches, dead ones included: that never changes.
+#[derive(Debug)]
+pub struct Matching {
+    /// What tells the filter from others.
+    pub(crate) fingerprint: u128,
+    /// One bit per row.
+    pub(crate) rows: BooleanBuffer,
 }
 
 /// A value that fits one variant of [`Part`].
@@ -62,3 +74,4 @@ cached!(2, Ids, Arc<IdBlock>, |ids| ids.bytes());
 cached!(3, Column, ArrayRef, |column| column.get_array_memory_size() as u64);
 cached!(4, KeyFilter, Arc<KeyFilter>, |filter| filter.bytes());
 cached!(5, KeyPage, Arc<KeyPage>, |page| page.bytes());
+cached!(6, Matching, Arc<Matching>, |matching| (size_of::<Matching>() + matching.rows.len() / 8) as u64);

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
 
 use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
 use arrow_select::take::take;
 use drift_storage::{Store, cache::CacheKey};
@@ -8,8 +9,8 @@ use drift_types::{CollectionId, SegmentId};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
-    Description, Error, ExactRun, FooterRef, HotRun, IdBlock, PartCache, Result, RunEntry, SegmentMeta, file::File,
-    open::Opened, parts::Cached, pins::Pins, version,
+    Description, Error, ExactRun, FooterRef, HotRun, IdBlock, Matching, PartCache, Result, RunEntry, SegmentMeta,
+    file::File, open::Opened, parts::Cached, pins::Pins, version,
 };
 
 /// How many runs are read at once where many are needed.
@@ -128,6 +129,26 @@ impl SegmentReader {
     /// The vectors of a run, if they are in the cache.
     pub fn exact_cached(&self, run: u32) -> Option<Arc<ExactRun>> {
         self.cached(run)
+    }
+
+    /// The rows that a filter matches, dead ones included, one bit each: as remembered, or as `find`
+    /// says. `fingerprint` tells the filter from all others.
+    pub async fn matching<E>(
+        &self,
+        fingerprint: u128,
+        find: impl Future<Output = Result<BooleanBuffer, E>>,
+    ) -> Result<BooleanBuffer, E> {
+        // The key has room for a part of it: of two filters that share that part one is remembered.
+        let key = self.key::<Arc<Matching>>(fingerprint as u32);
+        let known = |part| Arc::<Matching>::from_part(part).filter(|known| known.fingerprint == fingerprint);
+        if let Some(known) = self.cache.get(key).and_then(known) {
+            return Ok(known.rows.clone());
+        }
+        let rows = find.await?;
+        let found = Arc::new(Matching { fingerprint, rows: rows.clone() });
+        let weight = found.weight();
+        self.cache.get_or_load(key, async { Ok((found.into_part(), weight)) }).await?;
+        Ok(rows)
     }
 
     /// Some columns (positions in the schema, in any order) of some rows (ordinals in any order,

@@ -51,12 +51,21 @@ pub(crate) async fn matching_rows(
         sets.l0.push(compute.run(Class::Foreground, move || in_table(&table, &*predicate)).await??);
     }
     for view in &snapshot.segments {
-        let batch = segment_columns(view, predicate.columns()).await?;
-        let (dead, predicate) = (view.dead.clone(), predicate.clone());
-        let work = move || Ok::<_, crate::Error>(without_dead(predicate.eval(&batch)?, &dead));
-        sets.segments.push(compute.run(Class::Foreground, work).await??);
+        let find = in_segment(view, predicate, compute);
+        let rows = match predicate.fingerprint() {
+            Some(fingerprint) => view.reader.matching(fingerprint, find).await?,
+            None => find.await?,
+        };
+        sets.segments.push(without_dead(rows, &view.dead));
     }
     Ok(sets)
+}
+
+/// All rows of a segment that match, dead or not.
+async fn in_segment(view: &SegmentView, predicate: &Arc<dyn RowPredicate>, compute: &Compute) -> Result<BooleanBuffer> {
+    let batch = segment_columns(view, predicate.columns()).await?;
+    let predicate = predicate.clone();
+    compute.run(Class::Foreground, move || predicate.eval(&batch)).await?
 }
 
 /// Whole columns of a segment; a predicate may also name none.

@@ -1,10 +1,16 @@
 //! Filtered searches against a naive twin: whatever matches, min(k, matches) of it come back.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use arrow_array::{RecordBatch, cast::AsArray, types::Int64Type};
 use arrow_buffer::BooleanBuffer;
-use drift_engine::{Database, RowPredicate, SearchRequest, StopReason};
+use drift_engine::{Database, RowPredicate, SearchRequest, Settings, StopReason};
 use drift_types::{Metric, VectorId};
 use rand::Rng;
 
@@ -82,4 +88,61 @@ async fn whatever_matches_the_answer_is_full() {
 
 fn nearness(rows: &[Row], to: &[f32], id: i64) -> f32 {
     distance(Metric::L2, to, &rows[id as usize].2)
+}
+
+/// Keys with this remainder by 5. Counts the rows it has looked at.
+#[derive(Debug)]
+struct Remainder {
+    is: i64,
+    fingerprint: Option<u128>,
+    seen: AtomicUsize,
+}
+
+impl RowPredicate for Remainder {
+    fn columns(&self) -> &[usize] {
+        &[0]
+    }
+
+    fn eval(&self, batch: &RecordBatch) -> drift_engine::Result<BooleanBuffer> {
+        self.seen.fetch_add(batch.num_rows(), Relaxed);
+        Ok(batch.column(0).as_primitive::<Int64Type>().values().iter().map(|id| id % 5 == self.is).collect())
+    }
+
+    fn fingerprint(&self) -> Option<u128> {
+        self.fingerprint
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_filter_matches_in_a_segment_is_remembered() {
+    let mut rng = rng(2);
+    let database = Database::open("memory://", Settings { maintenance: false, ..small() }).await.unwrap();
+    let collection = create(&database, DIM, Metric::L2).await;
+    let vectors = clustered(1_000, DIM, 20, &mut rng).into_iter();
+    let rows: Vec<Row> = vectors.enumerate().map(|(i, v)| (i as i64, String::new(), v)).collect();
+    collection.insert(batch(&rows[..900], DIM)).await.unwrap();
+    collection.flush().await.unwrap();
+
+    let filter = |is, fingerprint| Arc::new(Remainder { is, fingerprint, seen: AtomicUsize::new(0) });
+    let found = async |filter: &Arc<Remainder>| {
+        let request = SearchRequest { filter: Some(filter.clone()), ..SearchRequest::new(rows[0].2.clone(), 1_000) };
+        let ids: BTreeSet<i64> = search(&collection, request).await.iter().map(|hit| hit.0).collect();
+        (ids, filter.seen.swap(0, Relaxed))
+    };
+    let expected = |range: std::ops::Range<i64>, is| range.filter(|id| id % 5 == is).collect::<BTreeSet<i64>>();
+    let (two, again, other) = (filter(2, Some(7)), filter(2, Some(7)), filter(3, Some(1 << 32 | 7)));
+    assert_eq!(found(&two).await, (expected(0..900, 2), 900));
+    assert_eq!(found(&again).await, (expected(0..900, 2), 0), "the same filter, asked by somebody else");
+    // It shares the part of the fingerprint that the cache's key has room for.
+    assert_eq!(found(&other).await, (expected(0..900, 3), 900));
+    assert_eq!(found(&filter(2, None)).await, (expected(0..900, 2), 900), "nothing to know it by");
+
+    collection.delete(&[VectorId::from_i64(2)]).await.unwrap();
+    collection.insert(batch(&rows[900..], DIM)).await.unwrap();
+    let mut all = expected(0..1_000, 2);
+    all.remove(&2);
+    assert_eq!(found(&two).await, (all.clone(), 100), "rows in memory are looked at each time");
+    collection.flush().await.unwrap();
+    assert_eq!(found(&two).await, (all.clone(), 100), "a new segment");
+    assert_eq!(found(&two).await, (all, 0));
 }
