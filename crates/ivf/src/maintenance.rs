@@ -11,7 +11,7 @@ const SEGMENTS_MIN: usize = 64;
 /// three quarters, where one half would double what all other maintenance writes.
 const DEAD_SHARE_MAX: f64 = 0.75;
 /// Dead rows a segment or bucket may hold once nothing else is to be done.
-const DEAD_SHARE_MAX_QUIET: f64 = 0.25;
+const DEAD_SHARE_MAX_QUIET: f64 = 0.3;
 /// Rows of a bucket that may lie nearer to another centroid.
 const MISPLACED_MAX: f32 = 0.1;
 /// Buckets around a misplaced one that are clustered anew with it.
