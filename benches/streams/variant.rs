@@ -24,7 +24,7 @@ const DEAD_SHARE: f64 = 0.05;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Maintenance counts as done when it has written nothing for so long: longer than it waits for more
 /// rows before it tidies up.
-const STILL: Duration = Duration::from_secs(13);
+const STILL: Duration = Duration::from_secs(8);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Drives a collection through the stream: `drift` as it is by default, `off` without maintenance.

@@ -15,7 +15,7 @@ const PER_INGESTED_BYTE: u64 = 4;
 const SAVED: Duration = Duration::from_secs(10);
 /// Without a write for so long, the database counts as quiet. Long enough that work which the next
 /// batch would undo is not done between any two.
-const QUIET_AFTER: Duration = Duration::from_secs(10);
+const QUIET_AFTER: Duration = Duration::from_secs(5);
 
 /// The budget of a database: max(4 x bytes ingested, rate x time). What must be done (a flush) is
 /// charged and goes ahead; what may wait (a compaction) waits while the budget is spent.
@@ -115,11 +115,11 @@ mod tests {
     fn quiet_is_a_while_without_writes() {
         let start = Instant::now();
         let budget = Budget::new(RATE, start);
-        assert!(!budget.look(at(start, 9)).1);
-        assert!(budget.look(at(start, 10)).1);
+        assert!(!budget.look(at(start, 4)).1);
+        assert!(budget.look(at(start, 5)).1);
         budget.ingested(1);
         assert!(!budget.look(at(start, 20)).1);
-        assert!(!budget.look(at(start, 29)).1);
-        assert!(budget.look(at(start, 30)).1);
+        assert!(!budget.look(at(start, 24)).1);
+        assert!(budget.look(at(start, 25)).1);
     }
 }
