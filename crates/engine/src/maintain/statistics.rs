@@ -58,7 +58,8 @@ async fn check(collection: &Collection) {
         let moved = drift_kernels::l2_sq(&told.mean(), &found.mean()).sqrt();
         assert!(moved < 1e-4, "bucket {}: its mean is off by {moved}", bucket.id.0);
         let (told, found) = (told.mean_sq_radius, found.mean_sq_radius);
-        assert!((told - found).abs() <= 1e-3 * found + 1e-5, "bucket {}: s^2 {told} {found}", bucket.id.0);
+        // Taking a hundred rows of squared norms around 8 away again leaves so much of f32's rounding.
+        assert!((told - found).abs() <= 1e-3 * found + 1e-4, "bucket {}: s^2 {told} {found}", bucket.id.0);
     }
 }
 
