@@ -12,6 +12,8 @@ import adbc_driver_flightsql.dbapi
 import pyarrow as pa
 import pyarrow.flight
 
+from neighbours import Neighbours
+
 
 def books(first, vectors):
     """A table of books; `vectors` would come from your embedding model."""
@@ -55,6 +57,10 @@ def with_pyarrow(uri):
 
         for flight in client.list_flights():
             print("pyarrow:", flight.descriptor.path[0].decode(), "has", flight.total_records, "rows")
+
+        # An open stream of searches: vectors in, neighbours out, one round trip for each batch.
+        with Neighbours(client, "books", k=1, columns=["title"]) as neighbours:
+            print("pyarrow:", neighbours.of([[0, 0, 0, 1], [0, 1, 0, 0]])["title"].to_pylist())
 
         # SQL text is a ticket. Rows come as Arrow, ready for pandas, Polars or DuckDB.
         sql = "SELECT title, _distance FROM knn('books', [0.0, 0.0, 0.0, 1.0], 2) ORDER BY _distance"

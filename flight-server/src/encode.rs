@@ -15,7 +15,7 @@ use tonic::Status;
 use crate::error::IntoStatus;
 
 /// Frames stay well below the 4 MiB that gRPC clients take by default.
-const FRAME_BYTES: usize = 2 << 20;
+pub(crate) const FRAME_BYTES: usize = 2 << 20;
 
 /// Rows and the exact schema they have.
 pub(crate) struct Rows {
@@ -74,7 +74,8 @@ pub(crate) fn wire_type(data_type: &DataType) -> DataType {
     }
 }
 
-fn cast_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+/// `batch` in the types of `schema`, which has as many columns.
+pub(crate) fn cast_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = batch
         .columns()
         .iter()

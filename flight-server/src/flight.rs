@@ -15,10 +15,13 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     error::IntoStatus,
+    exchange,
     flight_sql::FlightSql,
     plain::{path_name, select_all},
+    planned::PlannedTickets,
     prepared::PreparedStatements,
     running::Running,
+    session::Session,
     statement,
 };
 
@@ -35,13 +38,20 @@ pub(crate) struct Flight {
 
 impl Flight {
     pub fn new(db: Database) -> Self {
-        Self { sql: FlightSql { db, prepared: PreparedStatements::default(), running: Running::default() } }
+        Self {
+            sql: FlightSql {
+                db,
+                prepared: PreparedStatements::default(),
+                planned: PlannedTickets::default(),
+                running: Running::default(),
+            },
+        }
     }
 
     async fn path_info<T>(&self, name: &str, request: &Request<T>) -> Result<FlightInfo, Status> {
         let rows = drift_udfs::collection(&self.sql.db, name).map_err(IntoStatus::into_status)?.status().rows;
         let descriptor = FlightDescriptor::new_path(vec![name.to_owned()]);
-        let info = self.sql.info(&self.sql.context(request), select_all(name), descriptor).await?;
+        let info = self.sql.info(Session::of(request), select_all(name), descriptor).await?;
         Ok(info.into_inner().with_total_records(i64::try_from(rows).unwrap_or(-1)))
     }
 }
@@ -107,8 +117,8 @@ impl FlightService for Flight {
             Asked::Command(_) => self.sql.get_flight_info(request).await,
             Asked::Collection(name) => Ok(Response::new(self.path_info(&name, &request).await?)),
             Asked::Sql(sql) => {
-                let ctx = self.sql.context(&request);
-                self.sql.info(&ctx, sql, request.into_inner()).await
+                let session = Session::of(&request);
+                self.sql.info(session, sql, request.into_inner()).await
             }
         }
     }
@@ -169,8 +179,12 @@ impl FlightService for Flight {
         Ok(Response::new(actions.try_filter(present).boxed()))
     }
 
-    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
-        Err(Status::unimplemented("DoExchange is not supported: use SQL's knn(...), or Search of drift.v1.Drift"))
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        let ctx = self.sql.context(&request);
+        Ok(Response::new(exchange::exchange(&self.sql.db, &ctx, request.into_inner()).await?))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Flight SQL: each command answered by the file that knows.
 //!
-//! A query is planned when its FlightInfo is asked for and runs when its ticket is fetched. An update
+//! A query is planned when its FlightInfo is asked for and runs, by that plan, when its ticket is fetched. An update
 //! runs at once, when the info is asked for: clients do not all fetch what they expect to be empty,
 //! and a statement must not be done twice because a ticket was.
 
@@ -23,17 +23,19 @@ use arrow_flight::{
 };
 use arrow_ipc::writer::IpcWriteOptions;
 use arrow_schema::{Schema, SchemaRef};
-use datafusion::{logical_expr::LogicalPlan, prelude::SessionContext};
+use datafusion::prelude::SessionContext;
 use drift_engine::Database;
 use futures::{Stream, StreamExt, stream};
 use prost::{Message, bytes::Bytes};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
+    bound::Bound,
     catalog, decode,
     encode::Rows,
     error::IntoStatus,
     ingest, parameters, plain,
+    planned::PlannedTickets,
     prepared::{Prepared, PreparedStatements},
     running::Running,
     session::Session,
@@ -47,6 +49,7 @@ use crate::{
 pub(crate) struct FlightSql {
     pub db: Database,
     pub prepared: PreparedStatements,
+    pub planned: PlannedTickets,
     pub running: Running,
 }
 
@@ -58,51 +61,36 @@ impl FlightSql {
         Session::of(request).context(&self.db)
     }
 
-    /// Plans a statement for a FlightInfo; an update runs.
-    pub async fn info(&self, ctx: &SessionContext, sql: String, descriptor: FlightDescriptor) -> Info {
-        let plan = statement::plan(ctx, &sql).await?;
-        let schema = statement::schema(&plan);
-        let work = match statement::is_update(&plan) {
-            true => Work::Updated(statement::update(ctx, plan).await?),
-            false => Work::Sql(sql),
+    /// Plans a statement for a FlightInfo, and keeps the plan for its ticket; an update runs.
+    pub async fn info(&self, session: Session, sql: String, descriptor: FlightDescriptor) -> Info {
+        let ctx = session.context(&self.db);
+        let statement = drift_sql::Prepared::new(&sql);
+        let planned = statement.planned(&ctx).await.map_err(IntoStatus::into_status)?;
+        let schema = statement::schema(planned.plan());
+        let ticket = match statement::is_update(planned.plan()) {
+            true => StatementTicket::new(Work::Updated(statement::update(&ctx, planned.plan().clone()).await?)),
+            false => StatementTicket::new(Work::Sql(sql)),
         };
-        Ok(Response::new(StatementTicket::new(work).info(&schema, descriptor)?))
+        self.planned.keep(&ticket.query, session, statement);
+        Ok(Response::new(ticket.info(&schema, descriptor)?))
     }
 
-    /// The statements a prepared one becomes with its parameters, at least one, and where they run.
-    async fn bound(&self, handle: &[u8]) -> Result<(SessionContext, Vec<LogicalPlan>), Status> {
-        let prepared = self.prepared.get(handle)?;
-        let ctx = prepared.session.context(&self.db);
-        let plan = statement::plan(&ctx, &prepared.sql).await?;
-        let plans = parameters::bind(plan, &prepared.bound())?;
-        Ok((ctx, plans))
+    /// The rows of the SQL text in a ticket, by the plan that its FlightInfo was made from if that is
+    /// still at hand.
+    async fn ticket_rows(&self, query: &str, session: &Session, sql: &str) -> Result<Rows, Status> {
+        let ctx = session.context(&self.db);
+        let statement = self.planned.take(query, session).unwrap_or_else(|| drift_sql::Prepared::new(sql));
+        let planned = statement.planned(&ctx).await.map_err(IntoStatus::into_status)?;
+        statement::run(&ctx, planned.plan().clone()).await
+    }
+
+    async fn bound(&self, handle: &[u8]) -> Result<Bound, Status> {
+        Bound::new(&self.db, &*self.prepared.get(handle)?).await
     }
 
     /// The schema of a prepared query as it is bound.
     pub async fn prepared_schema(&self, handle: &[u8]) -> Result<SchemaRef, Status> {
-        let (_, plans) = self.bound(handle).await?;
-        Ok(statement::schema(first(&plans)))
-    }
-
-    async fn prepared_rows(&self, handle: &[u8]) -> Result<Rows, Status> {
-        let (ctx, plans) = self.bound(handle).await?;
-        let schema = statement::schema(first(&plans));
-        let batches = stream::iter(plans).then(move |plan| {
-            let ctx = ctx.clone();
-            async move { statement::run(&ctx, plan).await.map(|rows| rows.batches) }
-        });
-        // One row of parameters after the other, their rows as one result.
-        let batches = batches.flat_map(|rows| rows.unwrap_or_else(|status| stream::iter([Err(status)]).boxed()));
-        Ok(Rows::cast(schema, batches))
-    }
-
-    async fn prepared_update(&self, handle: &[u8]) -> Result<u64, Status> {
-        let (ctx, plans) = self.bound(handle).await?;
-        let mut count = 0;
-        for plan in plans {
-            count += statement::update(&ctx, plan).await?;
-        }
-        Ok(count)
+        Ok(self.bound(handle).await?.schema)
     }
 
     /// Rows under a name they can be cancelled by.
@@ -111,11 +99,6 @@ impl FlightSql {
         let batches = self.running.track(query, batches);
         Ok(Response::new(Rows { schema, batches }.into_flight_data()))
     }
-}
-
-/// Binding yields a statement for each row of parameters, and refuses to bind none.
-fn first(plans: &[LogicalPlan]) -> &LogicalPlan {
-    plans.first().expect("a bound statement is at least one")
 }
 
 fn info(command: &impl ProstMessageExt, schema: &Schema, request: Request<FlightDescriptor>) -> Info {
@@ -153,19 +136,14 @@ impl FlightSqlService for FlightSql {
         request: Request<FlightDescriptor>,
     ) -> Info {
         refuse_transaction(query.transaction_id.as_ref())?;
-        let ctx = self.context(&request);
-        self.info(&ctx, query.query, request.into_inner()).await
+        self.info(Session::of(&request), query.query, request.into_inner()).await
     }
 
     async fn do_get_statement(&self, ticket: TicketStatementQuery, request: Request<Ticket>) -> Get {
         let ticket = StatementTicket::read(&ticket.statement_handle)?;
         let rows = match ticket.work {
-            Some(Work::Sql(sql)) => {
-                let ctx = self.context(&request);
-                let plan = statement::plan(&ctx, &sql).await?;
-                statement::run(&ctx, plan).await?
-            }
-            Some(Work::Prepared(handle)) => self.prepared_rows(handle.as_bytes()).await?,
+            Some(Work::Sql(sql)) => self.ticket_rows(&ticket.query, &Session::of(&request), &sql).await?,
+            Some(Work::Prepared(handle)) => self.bound(handle.as_bytes()).await?.rows(),
             Some(Work::Updated(count)) => statement::updated(count),
             None => return Err(Status::invalid_argument("an empty ticket: ask for a FlightInfo first")),
         };
@@ -201,18 +179,19 @@ impl FlightSqlService for FlightSql {
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
         refuse_transaction(action.transaction_id.as_ref())?;
         let session = Session::of(&request);
-        let plan = statement::plan(&session.context(&self.db), &action.query).await?;
+        let statement = drift_sql::Prepared::new(action.query);
+        let planned = statement.planned(&session.context(&self.db)).await.map_err(IntoStatus::into_status)?;
         // No schema at all is how a client tells an update from a query.
-        let dataset_schema = match statement::is_update(&plan) {
+        let dataset_schema = match statement::is_update(planned.plan()) {
             true => Bytes::new(),
-            false => ipc(&statement::schema(&plan))?,
+            false => ipc(&statement::schema(planned.plan()))?,
         };
-        let parameter_schema = ipc(&parameters::schema(&plan)?)?;
-        let handle = self.prepared.add(Prepared::new(action.query, session));
+        let parameters = parameters::schema(planned.plan())?;
+        let handle = self.prepared.add(Prepared::new(statement, parameters.fields().len(), session));
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: handle.into(),
             dataset_schema,
-            parameter_schema,
+            parameter_schema: ipc(&parameters)?,
         })
     }
 
@@ -243,10 +222,10 @@ impl FlightSqlService for FlightSql {
         request: Request<FlightDescriptor>,
     ) -> Info {
         let handle = command.prepared_statement_handle;
-        let (_, plans) = self.bound(&handle).await?;
-        let schema = statement::schema(first(&plans));
-        let work = match statement::is_update(first(&plans)) {
-            true => Work::Updated(self.prepared_update(&handle).await?),
+        let bound = self.bound(&handle).await?;
+        let schema = bound.schema.clone();
+        let work = match bound.is_update() {
+            true => Work::Updated(bound.update().await?),
             false => Work::Prepared(String::from_utf8_lossy(&handle).into_owned()),
         };
         Ok(Response::new(StatementTicket::new(work).info(&schema, request.into_inner())?))
@@ -254,7 +233,7 @@ impl FlightSqlService for FlightSql {
 
     async fn do_get_prepared_statement(&self, command: CommandPreparedStatementQuery, _: Request<Ticket>) -> Get {
         let handle = command.prepared_statement_handle;
-        let rows = self.prepared_rows(&handle).await?;
+        let rows = self.bound(&handle).await?.rows();
         self.fetch(String::from_utf8_lossy(&handle).into_owned(), rows)
     }
 
@@ -270,7 +249,7 @@ impl FlightSqlService for FlightSql {
             let (_, batches) = decode::open(messages).await?;
             prepared.bind(parameters::collect(batches).await?);
         }
-        row_count(self.prepared_update(&handle).await?)
+        row_count(self.bound(&handle).await?.update().await?)
     }
 
     async fn do_action_cancel_query(

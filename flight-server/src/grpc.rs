@@ -13,6 +13,7 @@ use futures::{StreamExt, TryStreamExt};
 use tonic::{Request, Response, Status};
 
 use crate::{
+    columns::indices,
     decode,
     error::IntoStatus,
     proto::{
@@ -139,16 +140,6 @@ fn keys(schema: &CollectionSchema, ids: Vec<i64>) -> ArrayRef {
         true => Arc::new(UInt64Array::from_iter_values(ids.into_iter().map(|id| id as u64))),
         false => Arc::new(Int64Array::from(ids)),
     }
-}
-
-fn indices(schema: &CollectionSchema, columns: &[String]) -> Result<Vec<usize>, Status> {
-    let index = |name: &String| {
-        schema.arrow.index_of(name).map_err(|_| {
-            let known: Vec<_> = schema.arrow.fields().iter().map(|f| f.name().as_str()).collect();
-            Status::invalid_argument(format!("unknown column '{name}': the collection has {}", known.join(", ")))
-        })
-    };
-    columns.iter().map(index).collect()
 }
 
 /// The hits, and the columns between the key and the distance.

@@ -84,6 +84,17 @@ pub(crate) fn bind(plan: LogicalPlan, bound: &[RecordBatch]) -> Result<Vec<Logic
     rows.into_iter().map(|row| fill(plan.clone(), row).map_err(IntoStatus::into_status)).collect()
 }
 
+/// The bound rows of a statement with `count` parameters, each as it came; one row of none for a
+/// statement without.
+pub(crate) fn rows(count: usize, bound: &[RecordBatch]) -> Result<Vec<Vec<ScalarValue>>, Status> {
+    if count == 0 { Ok(vec![vec![]]) } else { values(&vec![None; count], bound) }
+}
+
+/// `plan` with a row of values in place of its parameters.
+pub(crate) fn filled(plan: LogicalPlan, row: Vec<ScalarValue>) -> Result<LogicalPlan, Status> {
+    if row.is_empty() { Ok(plan) } else { fill(plan, row).map_err(IntoStatus::into_status) }
+}
+
 /// The bound rows, cast where a type is given.
 fn values(types: &[Option<DataType>], bound: &[RecordBatch]) -> Result<Vec<Vec<ScalarValue>>, Status> {
     let mut rows = Vec::new();

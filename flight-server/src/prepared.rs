@@ -14,10 +14,11 @@ use crate::session::Session;
 /// How many prepared statements the server keeps; the one unused for longest goes first.
 const STATEMENTS_MAX: usize = 1024;
 
-/// A statement that waits for its parameters. It is planned anew on each run, so that it sees the
-/// tables as they are then.
+/// A statement that waits for its parameters.
 pub(crate) struct Prepared {
-    pub sql: String,
+    pub statement: drift_sql::Prepared,
+    /// How many parameters it has.
+    pub parameters: usize,
     /// The session it was prepared in, and runs in.
     pub session: Session,
     bound: Mutex<Vec<RecordBatch>>,
@@ -25,8 +26,8 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// A statement with nothing bound.
-    pub fn new(sql: String, session: Session) -> Self {
-        Self { sql, session, bound: Mutex::default() }
+    pub fn new(statement: drift_sql::Prepared, parameters: usize, session: Session) -> Self {
+        Self { statement, parameters, session, bound: Mutex::default() }
     }
 
     /// Sets the parameters of the runs to come: one row for each run.
@@ -56,6 +57,7 @@ impl PreparedStatements {
     pub fn add(&self, statement: Prepared) -> String {
         let handle = Ulid::new().to_string();
         let mut table = self.lock();
+        table.statements.values().for_each(|(_, statement)| statement.statement.tidy());
         if table.statements.len() == STATEMENTS_MAX {
             let oldest = table.statements.iter().min_by_key(|(_, (tick, _))| *tick).map(|(handle, _)| handle.clone());
             oldest.and_then(|handle| table.statements.remove(&handle));
@@ -103,11 +105,11 @@ mod tests {
     #[test]
     fn the_statement_unused_for_longest_goes_first() {
         let statements = PreparedStatements::default();
-        let add = |sql: String| statements.add(Prepared::new(sql, Session::default()));
+        let add = |sql: String| statements.add(Prepared::new(drift_sql::Prepared::new(sql), 0, Session::default()));
         let handles: Vec<String> = (0..STATEMENTS_MAX).map(|i| add(i.to_string())).collect();
         statements.get(handles[0].as_bytes()).unwrap();
         add("one more".into());
-        assert_eq!(statements.get(handles[0].as_bytes()).unwrap().sql, "0");
+        assert_eq!(statements.get(handles[0].as_bytes()).unwrap().statement.sql(), "0");
         let gone = statements.get(handles[1].as_bytes()).err().unwrap();
         assert_eq!(gone.code(), tonic::Code::NotFound);
         statements.close(handles[0].as_bytes());

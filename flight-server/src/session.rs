@@ -24,6 +24,11 @@ impl Session {
         self.slot().get_or_insert_with(|| drift_sql::session(db)).clone()
     }
 
+    /// Whether both are the session of one connection.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Forgets what was set.
     pub fn close(&self) {
         self.slot().take();

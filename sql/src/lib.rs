@@ -10,18 +10,23 @@
 #![forbid(unsafe_code)]
 
 mod catalog;
+mod condition;
 mod create;
 mod delete;
 mod execute;
 mod insert;
+mod prepared;
 mod scan;
 mod session;
+mod stamp;
 mod statement;
 mod system;
 mod table;
 mod table_options;
 
+pub use condition::condition;
 pub use execute::{execute, is_update};
+pub use prepared::{Planned, Prepared, ReadyPlan};
 pub use session::{CATALOG, SCHEMA, session};
 pub use statement::plan;
 pub use system::SYSTEM_SCHEMA;

@@ -3,12 +3,16 @@
 use std::borrow::Cow;
 
 use datafusion::{
-    common::{Result, plan_err},
+    common::{Result, TableReference, plan_err},
     logical_expr::LogicalPlan,
     prelude::SessionContext,
-    sql::sqlparser::{
-        dialect::GenericDialect,
-        tokenizer::{Location, Token, Tokenizer},
+    sql::{
+        parser::Statement,
+        sqlparser::{
+            ast::Statement as SqlStatement,
+            dialect::GenericDialect,
+            tokenizer::{Location, Token, Tokenizer},
+        },
     },
 };
 
@@ -21,11 +25,26 @@ use crate::table_options::{put_options, take_options};
 /// # Errors
 /// The text is no single statement, or names what is not there.
 pub async fn plan(ctx: &SessionContext, sql: &str) -> Result<LogicalPlan> {
+    Ok(parse(ctx, sql).await?.plan)
+}
+
+/// A plan, and what its text says of where it reads.
+pub(crate) struct Parsed {
+    pub plan: LogicalPlan,
+    /// The relations that a query names; `None`: the statement is none.
+    pub relations: Option<Vec<TableReference>>,
+}
+
+/// [`plan`], with the relations it was made from.
+pub(crate) async fn parse(ctx: &SessionContext, sql: &str) -> Result<Parsed> {
     let state = ctx.state();
     let dialect = state.config_options().sql_parser.dialect;
     let mut statement = state.sql_to_statement(&numbered(sql)?, &dialect)?;
     let options = take_options(&mut statement)?;
-    Ok(put_options(state.statement_to_plan(statement).await?, options))
+    let is_query = matches!(&statement, Statement::Statement(s) if matches!(**s, SqlStatement::Query(_)));
+    let relations = is_query.then(|| state.resolve_table_references(&statement)).transpose()?;
+    let plan = put_options(state.statement_to_plan(statement).await?, options);
+    Ok(Parsed { plan, relations })
 }
 
 /// `sql` with its `?` numbered, in the order of the text.

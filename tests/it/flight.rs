@@ -1,9 +1,9 @@
 //! The server as its clients see it: Flight SQL, plain Flight and their errors, over a real socket.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use arrow_array::{
-    ArrayRef, FixedSizeListArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray,
+    ArrayRef, Int64Array, ListArray, RecordBatch,
     cast::AsArray,
     types::{Float32Type, Float64Type, Int64Type, UInt64Type},
 };
@@ -14,115 +14,18 @@ use arrow_flight::{
     error::{FlightError, Result as FlightResult},
     sql::{
         CommandGetPrimaryKeys, CommandGetTables, CommandStatementIngest, CommandStatementQuery, ProstMessageExt,
-        TableDefinitionOptions, TableExistsOption, TableNotExistOption, client::FlightSqlServiceClient,
+        TableDefinitionOptions, TableExistsOption, TableNotExistOption,
     },
 };
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::Schema;
 use datafusion::arrow::compute::concat_batches;
 use drift_engine::{Database, Settings};
 use drift_flight_server::{Error, ServerConfig, bind, serve};
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::{sync::oneshot, task::JoinHandle};
-use tonic::{
-    Code,
-    transport::{Channel, Endpoint},
-};
+use tokio::sync::oneshot;
+use tonic::{Code, transport::Endpoint};
 
-/// A server on a free port, over a database in memory.
-struct Server {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    serving: JoinHandle<()>,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let database = Database::open("memory://", Settings::default()).await.expect("a database in memory");
-        let config = ServerConfig::new(([127, 0, 0, 1], 0).into());
-        let listener = bind(&config).await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(async move {
-            serve(database, listener, config, async { stopped.await.unwrap_or_default() }).await.expect("served");
-        });
-        Self { address, stop, serving }
-    }
-
-    /// A server with the collection `docs`: three rows, (id, title, embedding of two values).
-    async fn with_docs() -> Self {
-        let server = Self::start().await;
-        let mut client = server.sql().await;
-        client.update("CREATE TABLE docs (id BIGINT PRIMARY KEY, title TEXT, embedding FLOAT[2])").await;
-        let rows = "INSERT INTO docs VALUES (1, 'one', [0, 0]), (2, 'two', [1, 0]), (3, 'three', [2, 0])";
-        assert_eq!(client.update(rows).await, 3);
-        server
-    }
-
-    async fn channel(&self) -> Channel {
-        Endpoint::new(format!("http://{}", self.address)).expect("an address").connect().await.expect("a connection")
-    }
-
-    async fn sql(&self) -> SqlClient {
-        SqlClient(FlightSqlServiceClient::new(self.channel().await))
-    }
-
-    async fn plain(&self) -> FlightClient {
-        FlightClient::new(self.channel().await)
-    }
-
-    async fn stop(self) {
-        self.stop.send(()).expect("the server runs");
-        self.serving.await.expect("a graceful end");
-    }
-}
-
-struct SqlClient(FlightSqlServiceClient<Channel>);
-
-impl SqlClient {
-    async fn update(&mut self, sql: &str) -> i64 {
-        self.0.execute_update(sql.into(), None).await.expect(sql)
-    }
-
-    async fn rows(&mut self, sql: &str) -> RecordBatch {
-        let info = self.0.execute(sql.into(), None).await.expect(sql);
-        self.fetch(info).await
-    }
-
-    /// The rows of `info`, which must have exactly the schema it announced.
-    async fn fetch(&mut self, info: FlightInfo) -> RecordBatch {
-        let announced = info.clone().try_decode_schema().expect("a schema");
-        let ticket = info.endpoint[0].ticket.clone().expect("a ticket");
-        let stream = self.0.do_get(ticket).await.expect("rows");
-        let batches: Vec<RecordBatch> = stream.try_collect().await.expect("rows");
-        let rows = concat_batches(&Arc::new(announced.clone()), &batches).expect("one schema");
-        for batch in batches {
-            assert_eq!(*batch.schema(), announced);
-        }
-        rows
-    }
-}
-
-fn docs(ids: &[i64], vectors: &[f32]) -> RecordBatch {
-    let item = Arc::new(Field::new("item", DataType::Float32, true));
-    let size = (vectors.len() / ids.len()) as i32;
-    let vectors = FixedSizeListArray::new(item, size, Arc::new(Float32Array::from(vectors.to_vec())), None);
-    let titles = StringArray::from_iter_values(ids.iter().map(|id| format!("title {id}")));
-    let ids = Int64Array::from(ids.to_vec());
-    let columns: [(&str, ArrayRef); 3] =
-        [("id", Arc::new(ids)), ("title", Arc::new(titles)), ("embedding", Arc::new(vectors))];
-    RecordBatch::try_from_iter(columns).expect("three columns")
-}
-
-fn ids(rows: &RecordBatch) -> Vec<i64> {
-    rows.column(0).as_primitive::<Int64Type>().values().to_vec()
-}
-
-fn code(error: FlightError) -> Code {
-    match error {
-        FlightError::Tonic(status) => status.code(),
-        other => panic!("no status: {other}"),
-    }
-}
+use crate::server::{Server, SqlClient, code, docs, ids};
 
 #[tokio::test]
 async fn announced_schemas_are_those_of_the_rows() {
@@ -203,6 +106,54 @@ async fn prepared_queries_take_vectors_and_run_once_for_each_row() {
     };
     assert_eq!(code(wrong), Code::InvalidArgument);
     statement.close().await.expect("closed");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_prepared_query_follows_rows_settings_and_tables() {
+    let server = Server::with_docs().await;
+    let mut client = server.sql().await;
+    let sql = "SELECT id, _distance FROM knn('docs', ?, 1)";
+    let mut statement = client.0.prepare(sql.into(), None).await.expect("prepared");
+    let mut nearest = async |client: &mut SqlClient, vector: &[f64]| {
+        let columns: [(&str, ArrayRef); 1] = [("1", list(vector))];
+        statement.set_parameters(RecordBatch::try_from_iter(columns).expect("a column")).expect("parameters");
+        let info = statement.execute().await?;
+        Ok::<_, FlightError>(ids(&client.fetch(info).await))
+    };
+    assert_eq!(nearest(&mut client, &[9.0, 0.0]).await.expect("rows"), [3]);
+    client.update("INSERT INTO docs VALUES (4, 'four', [9, 0])").await;
+    assert_eq!(nearest(&mut client, &[9.0, 0.0]).await.expect("rows"), [4]);
+    client.update("SET drift.deadline_ms = 1000").await;
+    assert_eq!(nearest(&mut client, &[0.0, 0.0]).await.expect("rows"), [1]);
+    let mut other = server.sql().await;
+    other.update("DROP TABLE docs").await;
+    assert_eq!(code(nearest(&mut client, &[0.0, 0.0]).await.expect_err("no table")), Code::NotFound);
+    other.update("CREATE TABLE docs (name TEXT, embedding FLOAT[3], id BIGINT PRIMARY KEY)").await;
+    other.update("INSERT INTO docs VALUES ('x', [0, 0, 0], 77)").await;
+    assert_eq!(nearest(&mut client, &[0.0, 0.0, 0.0]).await.expect("rows"), [77]);
+    server.stop().await;
+}
+
+/// What was planned for a FlightInfo is used for its ticket, unless it no longer holds.
+#[tokio::test]
+async fn a_ticket_reads_what_is_there_when_it_is_fetched() {
+    let server = Server::with_docs().await;
+    let (mut client, mut other) = (server.sql().await, server.sql().await);
+    let sql = "SELECT id FROM knn('docs', [9, 0], 1)";
+    let plan = async |client: &mut SqlClient| client.0.execute(sql.into(), None).await.expect("planned");
+    let info = plan(&mut client).await;
+    client.update("INSERT INTO docs VALUES (4, 'four', [9, 0])").await;
+    // The second fetch finds no plan any more, a stranger never did.
+    assert_eq!(ids(&client.fetch(info.clone()).await), [4]);
+    assert_eq!(ids(&client.fetch(info.clone()).await), [4]);
+    assert_eq!(ids(&other.fetch(info).await), [4]);
+
+    let info = plan(&mut client).await;
+    other.update("DROP TABLE docs").await;
+    other.update("CREATE TABLE docs (title TEXT, id BIGINT PRIMARY KEY, embedding FLOAT[2])").await;
+    other.update("INSERT INTO docs VALUES ('five', 5, [1, 0])").await;
+    assert_eq!(ids(&client.fetch(info).await), [5]);
     server.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 import adbc_driver_manager
 import pyarrow as pa
+import pyarrow.flight
 import pytest
 
 from conftest import docs
@@ -140,3 +141,21 @@ def test_settings_last_as_long_as_the_connection(cursor, connection):
 def test_errors_say_what_is_wrong(cursor, collection, sql, message):
     with pytest.raises(adbc_driver_manager.Error, match=message):
         rows(cursor, sql.format(collection))
+
+
+def test_a_statement_run_again_follows_rows_and_tables(cursor, flight, collection):
+    sql = f"SELECT id FROM knn('{collection}', ?, 1)"
+    nine = ([9.0, 0.0],)
+    assert rows(cursor, sql, nine) == [(3,)]
+    flight.do_get(pa.flight.Ticket(f"INSERT INTO {collection} VALUES (4, 'four', [9, 0])")).read_all()
+    assert rows(cursor, sql, nine) == [(4,)]
+    assert rows(cursor, sql, ([0.0, 0.0],)) == [(1,)]
+    with pytest.raises(adbc_driver_manager.Error, match="has 1 values"):
+        rows(cursor, sql, ([9.0],))
+    flight.do_get(pa.flight.Ticket(f"DROP TABLE {collection}")).read_all()
+    with pytest.raises(adbc_driver_manager.Error, match="no collection"):
+        rows(cursor, sql, nine)
+    create = f"CREATE TABLE {collection} (title TEXT, embedding FLOAT[3], id INT PRIMARY KEY)"
+    flight.do_get(pa.flight.Ticket(create)).read_all()
+    flight.do_get(pa.flight.Ticket(f"INSERT INTO {collection} VALUES ('x', [9, 0, 0], 77)")).read_all()
+    assert rows(cursor, sql, ([9.0, 0.0, 0.0],)) == [(77,)]

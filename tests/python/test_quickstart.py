@@ -13,4 +13,5 @@ def test_quickstart_runs_twice(address):
         assert run.returncode == 0, run.stderr
         lines = run.stdout.splitlines()
         assert lines[:3] == ["ADBC: ingested 3 rows", "ADBC: 1 book 1   0.000", "ADBC: 4 Dune     0.020"]
+        assert lines[-2] == "pyarrow: ['book 10', 'book 2']"
         assert "book 10" in lines[-1]

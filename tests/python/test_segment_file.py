@@ -55,7 +55,7 @@ def check(segment):
     assert sum(directory["rows"].to_pylist()) == payload.num_rows == segment.rows
     assert directory["centroid"].type.list_size == directory["sum"].type.list_size == segment.dim
     for run in directory.to_pylist():
-        assert run["hot_offset"] % 4096 == run["cold_offset"] % 4096 == 0
+        assert run["hot_offset"] % 64 == run["cold_offset"] % 64 == 0
     return payload
 
 

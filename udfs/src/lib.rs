@@ -14,7 +14,9 @@ mod distance;
 mod error;
 mod keys;
 pub mod knn;
+mod parameters;
 mod predicate;
+mod reusable;
 mod settings;
 
 use std::sync::Arc;
@@ -24,7 +26,9 @@ use drift_engine::{Collection, Database};
 
 pub use conform::conform;
 pub use error::{collection, engine_error, from_datafusion, to_datafusion};
+pub use parameters::{is_parameter, opened, typed};
 pub use predicate::{is_row_predicate, row_predicate};
+pub use reusable::ReusablePlan;
 pub use settings::DriftOptions;
 
 /// The collection behind a table, if the table is one.

@@ -5,7 +5,7 @@
 //! [`SegmentReader`] reads it.
 //!
 //! ```text
-//! little-endian; superblock, sections, runs and footer start at multiples of 4,096, gaps are zero
+//! little-endian; superblock, sections and footer start at multiples of 4,096, runs of 64, gaps are zero
 //!
 //! superblock  4 KiB                 superblock.rs  what the file is and where its footer lies
 //! HOT         one region per run    hot.rs         what a search scans: codes, norms, keys

@@ -18,6 +18,9 @@ use crate::{
     trailer,
 };
 
+/// Regions of runs begin at multiples of this: one cache line.
+const LINE: usize = 64;
+
 /// A finished segment, to be published as one object.
 #[derive(Clone, Debug)]
 pub struct Encoded {
@@ -79,7 +82,7 @@ fn write_hot<W: Write + Seek>(sink: &mut Sink<W>, input: &SegmentInput) -> Resul
                     run.rows.len()
                 ))
             })?;
-        let offset = sink.append(&region)?;
+        let offset = sink.append_run(&region, places.is_empty())?;
         places.push(Place { offset, length: region.len() as u64, crc });
     }
     Ok(places)
@@ -103,7 +106,8 @@ fn write_cold<W: Write + Seek>(sink: &mut Sink<W>, input: &SegmentInput) -> Resu
         let vectors = &input.vectors[run.rows.start * dim..run.rows.end * dim];
         let inv_norms = input.inv_norms.as_ref().map(|norms| &norms[run.rows.clone()]);
         let (region, crc) = cold::encode(vectors, inv_norms, input.compression);
-        places.push(Place { offset: sink.append(&region)?, length: region.len() as u64, crc });
+        let offset = sink.append_run(&region, places.is_empty())?;
+        places.push(Place { offset, length: region.len() as u64, crc });
     }
     Ok(places)
 }
@@ -161,9 +165,21 @@ impl<W: Write + Seek> Sink<W> {
 
     /// Pads with zeros up to the next page; returns where that is.
     fn align(&mut self) -> io::Result<u64> {
-        let gap = self.at.next_multiple_of(PAGE as u64) - self.at;
+        self.align_to(PAGE)
+    }
+
+    fn align_to(&mut self, bytes: usize) -> io::Result<u64> {
+        let gap = self.at.next_multiple_of(bytes as u64) - self.at;
         self.write_all(&[0; PAGE][..gap as usize])?;
         Ok(self.at)
+    }
+
+    /// Writes a run's region; returns where it is. The first of a section begins at a page, the others at
+    /// the next line: whole pages for each would be 2 % of a segment.
+    fn append_run(&mut self, region: &[u8], is_first: bool) -> io::Result<u64> {
+        let offset = self.align_to(if is_first { PAGE } else { LINE })?;
+        self.write_all(region)?;
+        Ok(offset)
     }
 
     /// Writes `region` at the next page; returns where that is.

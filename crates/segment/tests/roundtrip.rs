@@ -85,7 +85,7 @@ fn check_entries(reader: &SegmentReader, input: &SegmentInput) {
         assert_eq!((&*found.centroid, &*found.sum), (&*run.centroid, &*run.sum));
         assert_eq!(found.mean_sq_radius, run.mean_sq_radius);
         assert_eq!(found.max_norm_sq, run.max_norm_sq);
-        assert!(found.hot.offset % 4096 == 0 && found.cold.offset % 4096 == 0);
+        assert!(found.hot.offset % 64 == 0 && found.cold.offset % 64 == 0);
     }
 }
 

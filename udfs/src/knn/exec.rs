@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use datafusion::{
     arrow::compute::SortOptions,
     catalog::Session,
-    common::{DFSchema, Result, tree_node::TreeNodeRecursion},
+    common::{DFSchema, Result, ScalarValue, tree_node::TreeNodeRecursion},
     execution::{SendableRecordBatchStream, TaskContext},
-    logical_expr::{LogicalPlan, UserDefinedLogicalNode, physical_planning_context::PhysicalPlanningContext},
+    logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode, physical_planning_context::PhysicalPlanningContext},
     physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr, expressions::Column},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
@@ -19,11 +19,16 @@ use datafusion::{
     },
     physical_planner::{ExtensionPlanner, PhysicalPlanner},
 };
-use drift_engine::{Collection, RowPredicate};
+use drift_engine::Collection;
 use futures::stream;
 
-use super::{Arguments, KnnNode, metrics::record, node::DISTANCE};
-use crate::{conform, error::to_datafusion, predicate::row_predicate, settings::DriftOptions};
+use super::{Arguments, KnnNode, condition::Condition, metrics::record, node::DISTANCE};
+use crate::{
+    conform,
+    error::to_datafusion,
+    parameters::{fill, open},
+    settings::DriftOptions,
+};
 
 /// Makes a [`KnnExec`] of a [`KnnNode`].
 #[derive(Debug)]
@@ -44,18 +49,21 @@ impl ExtensionPlanner for KnnExecPlanner {
             return Ok(None);
         };
         let nothing = DFSchema::empty();
-        let arguments = node.arguments().try_map(|e| planner.create_physical_expr(e, &nothing, session, context))?;
+        let physical = |e: &Expr| planner.create_physical_expr(&open(e.clone())?, &nothing, session, context);
+        let arguments = node.arguments().try_map(physical)?;
         let key = node.collection().schema().key;
-        let filter = node.filter().map(|f| row_predicate(session, node.stored(), key, f)).transpose()?;
+        let filter = node.filter().map(|f| Condition::new(session, node.stored(), key, f)).transpose()?;
         Ok(Some(Arc::new(KnnExec::new(node, arguments, filter))))
     }
 }
 
 /// Searches a collection once and returns the rows found, nearest first, in one batch.
+///
+/// Parameters among its arguments and in its filter stay open until [`KnnExec::bound`] fills them.
 pub struct KnnExec {
     collection: Collection,
     arguments: Arguments<Arc<dyn PhysicalExpr>>,
-    filter: Option<Arc<dyn RowPredicate>>,
+    filter: Option<Condition>,
     /// Stored columns to read.
     projection: Vec<usize>,
     properties: Arc<PlanProperties>,
@@ -63,7 +71,7 @@ pub struct KnnExec {
 }
 
 impl KnnExec {
-    fn new(node: &KnnNode, arguments: Arguments<Arc<dyn PhysicalExpr>>, filter: Option<Arc<dyn RowPredicate>>) -> Self {
+    fn new(node: &KnnNode, arguments: Arguments<Arc<dyn PhysicalExpr>>, filter: Option<Condition>) -> Self {
         let stored = node.stored().fields().len();
         Self {
             collection: node.collection().clone(),
@@ -73,6 +81,18 @@ impl KnnExec {
             properties: Arc::new(properties(node.schema().inner().clone())),
             metrics: ExecutionPlanMetricsSet::new(),
         }
+    }
+
+    /// The same search with values in place of its parameters, and figures of its own.
+    pub(crate) fn bound(&self, session: &dyn Session, values: &[ScalarValue]) -> Result<Self> {
+        Ok(Self {
+            collection: self.collection.clone(),
+            arguments: self.arguments.try_map(|e| fill(e.clone(), values))?,
+            filter: self.filter.as_ref().map(|f| f.bound(session, values)).transpose()?,
+            projection: self.projection.clone(),
+            properties: self.properties.clone(),
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
     }
 }
 
@@ -126,7 +146,7 @@ impl ExecutionPlan for KnnExec {
         let search = async move {
             // Only now: a scalar subquery among the arguments has run when the stream is polled.
             let mut request = arguments.evaluate()?.request(&options)?;
-            request.filter = filter;
+            request.filter = filter.map(Condition::into_predicate).transpose()?;
             request.projection = Some(projection);
             let found = collection.search(request).await.map_err(to_datafusion)?;
             record(&metrics, &found.stats, found.batch.num_rows());

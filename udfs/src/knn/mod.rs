@@ -5,6 +5,7 @@
 
 mod arguments;
 mod columns;
+mod condition;
 mod exec;
 mod filter;
 mod metrics;

@@ -24,6 +24,8 @@ import org.apache.arrow.vector.Float4Vector;
 import org.apache.arrow.vector.VarCharVector;
 import org.apache.arrow.vector.VectorSchemaRoot;
 import org.apache.arrow.vector.complex.FixedSizeListVector;
+import org.apache.arrow.vector.types.Types.MinorType;
+import org.apache.arrow.vector.types.pojo.FieldType;
 
 /** Vectors in and neighbours out, first by Arrow Flight, then by JDBC. */
 public final class Quickstart {
@@ -75,6 +77,34 @@ public final class Quickstart {
         System.out.println("collection " + info.getDescriptor().getPath() + ": " + info.getRecords() + " rows");
       }
       System.out.print(query(client, "SELECT title, _distance FROM knn('java_flight', [1, 0, 0, 0], 2)"));
+      search(client, allocator, new float[] {0, 0, 1, 0});
+    }
+  }
+
+  /** Neighbours without SQL: on an open stream each batch of query vectors is one round trip. */
+  private static void search(FlightClient client, BufferAllocator allocator, float[] query) throws Exception {
+    String options = "{\"collection\": \"java_flight\", \"k\": 1, \"columns\": [\"title\"]}";
+    FlightDescriptor descriptor = FlightDescriptor.command(options.getBytes(StandardCharsets.UTF_8));
+    FixedSizeListVector vectors = FixedSizeListVector.empty("vector", query.length, allocator);
+    vectors.addOrGetVector(FieldType.nullable(MinorType.FLOAT4.getType()));
+    try (VectorSchemaRoot batch = VectorSchemaRoot.of(vectors);
+        FlightClient.ExchangeReaderWriter exchange = client.doExchange(descriptor)) {
+      batch.allocateNew();
+      vectors.setNotNull(0);
+      Float4Vector values = (Float4Vector) vectors.getDataVector();
+      for (int i = 0; i < query.length; i++) {
+        values.setSafe(i, query[i]);
+      }
+      batch.setRowCount(1);
+
+      exchange.getWriter().start(batch);
+      exchange.getWriter().putNext(); // as often as you like, with other vectors in the batch
+      FlightStream answer = exchange.getReader();
+      do { // the last batch of an answer has metadata
+        answer.next();
+        System.out.print(answer.getRoot().contentToTSVString());
+      } while (answer.getLatestMetadata() == null);
+      exchange.getWriter().completed();
     }
   }
 

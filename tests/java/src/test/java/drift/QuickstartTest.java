@@ -24,7 +24,12 @@ class QuickstartTest {
     String output = printed.toString(StandardCharsets.UTF_8);
     for (String expected :
         new String[] {
-          "\"rows\":3", "collection [java_flight]: 3 rows", "a red apple\t0.0", "inserted: 3 rows", "a red apple at 0.0"
+          "\"rows\":3",
+          "collection [java_flight]: 3 rows",
+          "a red apple\t0.0",
+          "0\ta blue whale\t0.0",
+          "inserted: 3 rows",
+          "a red apple at 0.0"
         }) {
       assertTrue(output.contains(expected), () -> "no '" + expected + "' in:\n" + output);
     }
