@@ -126,6 +126,12 @@ fn what_is_imported_can_be_asked_listed_exported_and_dropped() {
     assert_eq!(rows, 1_000);
     assert!(desk.fails(&["export", "points", "out.parquet"]).contains("exists already"));
 
+    // As in `drift inspect .. | head -n 0`: who reads no further is no fault.
+    let mut unread = desk.command(&["inspect", segments[0].to_str().unwrap()]);
+    let mut unread = unread.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(unread.stdout.take());
+    assert_eq!(String::from_utf8_lossy(&unread.wait_with_output().unwrap().stderr), "");
+
     let seen = desk.ok(&["inspect", "db"]);
     assert!(seen.contains("points") && seen.contains("1,000") && seen.contains(".drift"), "{seen}");
     let sound = desk.ok(&["verify", "db"]);

@@ -80,6 +80,11 @@ const STACK_BYTES: usize = 8 << 20;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Who prints into a pipe that nobody reads any more ends quietly, as other commands do. A server writes
+    // to sockets, and one client's end is not its own.
+    if !matches!(cli.command, Command::Serve(_)) {
+        sigpipe::reset();
+    }
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into()).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     // Dependencies bring several TLS providers; unless one is chosen, the first connection panics.
