@@ -162,6 +162,11 @@ impl<'a> Ranking<'a> {
         self.peeked
     }
 
+    /// The bucket that [`Ranking::peek`] will most likely tell of: what memory may be brought near for.
+    pub fn upcoming(&self) -> Option<u32> {
+        self.pending.peek().map(|entry| entry.bucket)
+    }
+
     /// Number of buckets not yet returned.
     pub fn remaining(&self) -> usize {
         self.remaining
@@ -236,6 +241,10 @@ impl Iterator for Ranking<'_> {
         let next = self.peek()?;
         self.peeked = None;
         self.pending.pop();
+        if let Some(bucket) = self.upcoming() {
+            // To be compared with the nearest.
+            drift_kernels::prefetch(self.router.centroids.row(bucket as usize));
+        }
         self.remaining -= 1;
         Some(next)
     }

@@ -1,17 +1,18 @@
 //! Exact distances: of every matching row, or of the rows their codes could not rule out.
 
-use drift_kernels::prefetch;
+use drift_segment::ExactRun;
 use drift_types::TopK;
 
 use super::{
-    candidates::{Candidates, Coded, Hit, RowRef},
+    candidates::{Candidates, Hit, RowRef},
     filter::{RowSets, live_set},
     query::Query,
+    vectors::Vectors,
 };
-use crate::{
-    Result, SearchStats, StopReason,
-    snapshot::{SegmentView, Snapshot},
-};
+use crate::{Result, SearchStats, StopReason, snapshot::Snapshot};
+
+/// How many candidates ahead of the one that is compared vectors are brought near.
+const AHEAD: usize = 2;
 
 /// Rows compared between two chances for other tasks on this thread; some 200 us of work.
 const ROWS_PER_YIELD: usize = 1_024;
@@ -27,26 +28,31 @@ pub(super) async fn search(
     stats.rows_reranked += search_l0(snapshot, query, sets, &mut top);
     stats.stop_reason = StopReason::Exact;
     let mut since_yield = 0;
-    'segments: for (i, view) in snapshot.segments.iter().enumerate() {
+    'segments: for (segment, view) in (0..).zip(&snapshot.segments) {
         let rows = match sets {
-            Some(sets) => sets.segments[i].clone(),
+            Some(sets) => sets.segments[segment as usize].clone(),
             None => live_set(view.reader.rows() as usize, &view.dead),
         };
-        for run in 0..view.reader.runs().len() as u32 {
-            let entry = &view.reader.runs()[run as usize];
-            let wanted = rows.slice(entry.first_row as usize, entry.rows as usize);
-            let wanted: Vec<u32> = wanted.set_indices_u32().collect();
-            if wanted.is_empty() {
+        let mut wanted = rows.set_indices_u32().peekable();
+        for (run, entry) in (0..).zip(view.reader.runs()) {
+            let end = entry.ordinals().end;
+            if wanted.peek().is_none_or(|&row| row >= end) {
                 continue;
             }
             if stats.buckets_probed > 0 && query.is_late() {
                 stats.stop_reason = StopReason::Deadline;
                 break 'segments;
             }
-            score_rows(view, i as u32, run, wanted.iter().copied(), query, &mut top).await?;
+            let exact = match view.reader.exact_cached(run) {
+                Some(exact) => exact,
+                None => view.reader.exact(run).await?,
+            };
+            while let Some(ordinal) = wanted.next_if(|&row| row < end) {
+                offer(&mut top, snapshot, query, (segment, run, ordinal - entry.first_row), &exact).await?;
+                stats.rows_reranked += 1;
+                since_yield += 1;
+            }
             stats.buckets_probed += 1;
-            stats.rows_reranked += wanted.len();
-            since_yield += wanted.len();
             if since_yield >= ROWS_PER_YIELD {
                 since_yield = 0;
                 tokio::task::yield_now().await;
@@ -79,54 +85,47 @@ pub(super) fn search_l0(snapshot: &Snapshot, query: &Query, sets: Option<&RowSet
     rows
 }
 
-/// Candidates whose vectors are brought near before the first is compared, and how much of each: the
-/// processor foresees the rest.
-const NEAR: usize = 16;
-const FIRST_VALUES: usize = 128;
-
 /// Looks up the exact scores of candidates, nearest bound first, until no bound can win any more.
 pub(super) async fn rerank(
     snapshot: &Snapshot,
     query: &Query,
     candidates: Candidates,
+    mut vectors: Vectors,
     stats: &mut SearchStats,
 ) -> Result<Vec<Hit>> {
     let (mut top, coded) = candidates.finish();
-    for one in coded.iter().take(NEAR) {
-        if let Some(exact) = snapshot.segments[one.segment as usize].reader.exact_cached(one.run) {
-            let row = exact.row(one.row as usize);
-            prefetch(&row[..row.len().min(FIRST_VALUES)]);
-        }
-    }
-    for Coded { lower, segment, run, row } in coded {
-        if top.kth().is_some_and(|hit| lower > hit.score) {
+    for (i, one) in coded.iter().enumerate() {
+        if top.kth().is_some_and(|hit| one.lower > hit.score) {
             break;
         }
-        score_rows(&snapshot.segments[segment as usize], segment, run, [row], query, &mut top).await?;
+        if let Some(later) = coded.get(i + AHEAD) {
+            vectors.bring_near(snapshot, later);
+        }
+        let exact = vectors.of_run(snapshot, one.segment, one.run).await?;
+        offer(&mut top, snapshot, query, (one.segment, one.run, one.row), exact).await?;
         stats.rows_reranked += 1;
     }
     Ok(top.into_sorted())
 }
 
-/// Offers rows of one run by their exact scores.
-async fn score_rows(
-    view: &SegmentView,
-    segment: u32,
-    run: u32,
-    rows: impl IntoIterator<Item = u32>,
-    query: &Query,
+/// Offers a row of a run by its exact score.
+async fn offer(
     top: &mut TopK<Hit>,
+    snapshot: &Snapshot,
+    query: &Query,
+    (segment, run, row): (u32, u32, u32),
+    exact: &ExactRun,
 ) -> Result<()> {
-    let exact = match view.reader.exact_cached(run) {
-        Some(exact) => exact,
-        None => view.reader.exact(run).await?,
-    };
-    let hot = view.reader.hot(run).await?;
-    let first = view.reader.runs()[run as usize].first_row;
-    for row in rows {
-        let score = query.score(exact.row(row as usize), || exact.inv_norm(row as usize));
-        let id = hot.id(row as usize);
-        top.push(Hit { score, id, row: RowRef { in_l0: false, place: segment, ordinal: first + row } });
+    let reader = &snapshot.segments[segment as usize].reader;
+    let score = query.score(exact.row(row as usize), || exact.inv_norm(row as usize));
+    if top.kth().is_some_and(|worst| score > worst.score) {
+        return Ok(());
     }
+    let id = match reader.hot_pinned(run) {
+        Some(hot) => hot.id(row as usize),
+        None => reader.hot(run).await?.id(row as usize),
+    };
+    let ordinal = reader.runs()[run as usize].first_row + row;
+    top.push(Hit { score, id, row: RowRef { in_l0: false, place: segment, ordinal } });
     Ok(())
 }

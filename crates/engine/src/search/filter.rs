@@ -1,9 +1,11 @@
 //! A filter as row sets: evaluated once per table and segment, before the search.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_buffer::{
+    BooleanBuffer, BooleanBufferBuilder, bit_chunk_iterator::UnalignedBitChunk, bit_iterator::BitIndexU32Iterator,
+};
 use arrow_schema::Schema;
 
 use super::keys::matching_keys;
@@ -28,13 +30,27 @@ impl RowSets {
     /// Matching rows of each bucket: the n_eff of the density that ranks buckets.
     pub fn rows_per_bucket(&self, snapshot: &Snapshot) -> Vec<u32> {
         let rows_of_run = |segment: u32, run: u32| {
-            let entry = &snapshot.segments[segment as usize].reader.runs()[run as usize];
-            self.segments[segment as usize].slice(entry.first_row as usize, entry.rows as usize).count_set_bits() as u32
+            self.count_in(segment, snapshot.segments[segment as usize].reader.runs()[run as usize].ordinals()) as u32
         };
         let buckets = snapshot.level1.buckets.iter();
         buckets.map(|b| b.runs.iter().map(|r| rows_of_run(r.segment, r.run)).sum()).collect()
     }
+
+    /// How many rows of a segment match, of those with these ordinals.
+    pub fn count_in(&self, segment: u32, ordinals: Range<u32>) -> usize {
+        let set = &self.segments[segment as usize];
+        UnalignedBitChunk::new(set.values(), set.offset() + ordinals.start as usize, ordinals.len()).count_ones()
+    }
+
+    /// The matching rows of a segment among those with these ordinals, counted from the first of them.
+    pub fn rows_in(&self, segment: u32, ordinals: Range<u32>) -> BitIndexU32Iterator<'_> {
+        let set = &self.segments[segment as usize];
+        BitIndexU32Iterator::new(set.values(), set.offset() + ordinals.start as usize, ordinals.len())
+    }
 }
+
+/// Filters over so few rows are evaluated where they are needed: another thread would first have to wake up.
+const EVALUATED_HERE: usize = 256;
 
 /// Evaluates `predicate` over all live rows, or over those with the keys it names.
 pub(crate) async fn matching_rows(
@@ -47,8 +63,13 @@ pub(crate) async fn matching_rows(
     }
     let mut sets = RowSets { l0: Vec::new(), segments: Vec::new() };
     for table in &snapshot.l0 {
-        let (table, predicate) = (table.clone(), predicate.clone());
-        sets.l0.push(compute.run(Class::Foreground, move || in_table(&table, &*predicate)).await??);
+        let rows = if table.memtable.len() <= EVALUATED_HERE {
+            in_table(table, &**predicate)?
+        } else {
+            let (table, predicate) = (table.clone(), predicate.clone());
+            compute.run(Class::Foreground, move || in_table(&table, &*predicate)).await??
+        };
+        sets.l0.push(rows);
     }
     for view in &snapshot.segments {
         let find = in_segment(view, predicate, compute);

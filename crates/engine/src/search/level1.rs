@@ -6,6 +6,7 @@ use super::{
     query::Query,
     sieve::{Codes, Run, Sieve},
     trace::Trace,
+    vectors::Vectors,
 };
 use crate::{
     Result, SearchStats, StopReason,
@@ -15,13 +16,16 @@ use crate::{
 /// Buckets scanned between two chances for other tasks on this thread; about 200 us of work.
 const BUCKETS_PER_YIELD: usize = 512;
 
+/// So few rows of a run that match are scored one by one, without a scan of all of them.
+const PICKED: usize = 6;
+
 /// Scans buckets, best first, until the stop rule is content. A trace is told of each.
 pub(super) async fn scan_buckets<'s>(
     snapshot: &'s Snapshot,
     query: &'s Query,
     sets: Option<&RowSets>,
     rule: &StopRule,
-    out: &mut Candidates,
+    (out, vectors): (&mut Candidates, &mut Vectors),
     stats: &mut SearchStats,
     mut trace: Option<&mut Trace>,
 ) -> Result<()> {
@@ -34,6 +38,10 @@ pub(super) async fn scan_buckets<'s>(
     stats.buckets_skipped = router.len() - stats.buckets_ranked;
     let mut stop = StopState::new(query.k, &ranking);
     while let Some(ranked) = ranking.next() {
+        // While this bucket is read the next comes nearer.
+        if let Some(bucket) = ranking.upcoming() {
+            bring_near(snapshot, &snapshot.level1.buckets[bucket as usize]);
+        }
         let mut rows = 0;
         let bucket = &snapshot.level1.buckets[ranked.bucket as usize];
         // An audit reads every bucket, which says nothing of its heat.
@@ -41,15 +49,16 @@ pub(super) async fn scan_buckets<'s>(
             bucket.observed.probe();
         }
         for &run in &bucket.runs {
-            rows += scan_run(snapshot, (bucket, ranked.dist_sq), run, sets, &mut sieve, out).await?;
+            rows += read_run(snapshot, (bucket, ranked.dist_sq), run, sets, &mut sieve, out).await?;
         }
         stats.buckets_probed += 1;
         stats.rows_scanned += rows;
         let next = ranking.peek();
-        if let Some(next) = next {
-            bring_near(snapshot, &snapshot.level1.buckets[next.bucket as usize]);
-        }
         sieve.settle(out);
+        // Of one bucket's rows hardly any stay.
+        if stats.buckets_probed > 1 {
+            vectors.bring_fresh_near(snapshot, out);
+        }
         stop.observe(out.kth_score(), rows);
         let features = next.and_then(|next| stop.features(&next));
         if let Some(trace) = &mut trace {
@@ -93,8 +102,9 @@ fn bring_near(snapshot: &Snapshot, bucket: &Bucket) {
     }
 }
 
-/// Scans one run's codes, of a bucket whose centroid is so far from the query; returns its rows.
-async fn scan_run<'s>(
+/// Reads the codes of one run's rows that are wanted, of a bucket whose centroid is so far from the query;
+/// returns how many were read.
+async fn read_run<'s>(
     snapshot: &'s Snapshot,
     (bucket, dist_sq): (&Bucket, f32),
     RunRef { segment, run, .. }: RunRef,
@@ -103,17 +113,28 @@ async fn scan_run<'s>(
     out: &mut Candidates,
 ) -> Result<usize> {
     let view = &snapshot.segments[segment as usize];
-    let first_row = view.reader.runs()[run as usize].first_row;
+    let ordinals = view.reader.runs()[run as usize].ordinals();
+    let wanted = sets.map(|sets| (sets, sets.count_in(segment, ordinals.clone())));
+    if matches!(wanted, Some((_, 0))) {
+        return Ok(0);
+    }
     let codes = match view.reader.hot_pinned(run) {
         Some(codes) => Codes::Pinned(codes),
         None => Codes::Loaded(view.reader.hot(run).await?),
     };
-    let (rows, is_central) = (codes.rows(), codes.centre_hash() == bucket.centre_hash);
-    let is_wanted = |row: u32| match sets {
-        Some(sets) => sets.segments[segment as usize].value((first_row + row) as usize),
-        None => !view.dead.contains(first_row + row),
-    };
-    let centre_dist_sq = is_central.then_some(dist_sq);
-    sieve.scan(Run { segment, run, codes, centre_dist_sq }, is_wanted, out);
+    let (rows, first) = (codes.rows(), ordinals.start);
+    let centre_dist_sq = (codes.centre_hash() == bucket.centre_hash).then_some(dist_sq);
+    let run = Run { segment, run, codes, centre_dist_sq };
+    match wanted {
+        Some((sets, wanted)) if wanted <= PICKED => {
+            sieve.pick(run, sets.rows_in(segment, ordinals), out);
+            return Ok(wanted);
+        }
+        Some((sets, _)) => {
+            let set = &sets.segments[segment as usize];
+            sieve.scan(run, |row| set.value((first + row) as usize), out);
+        }
+        None => sieve.scan(run, |row| !view.dead.contains(first + row), out),
+    }
     Ok(rows)
 }

@@ -10,6 +10,7 @@ mod level1;
 mod query;
 mod sieve;
 mod trace;
+mod vectors;
 
 use std::sync::Arc;
 
@@ -22,7 +23,10 @@ pub(crate) use trace::{Trace, walk};
 use drift_ivf::StopRule;
 use drift_types::TopK;
 
-use self::candidates::{Candidates, RowRef};
+use self::{
+    candidates::{Candidates, RowRef},
+    vectors::Vectors,
+};
 use crate::{
     Result, SearchRequest, SearchResult, SearchStats, StopReason, audit::Searched, collection::Shared,
     snapshot::Snapshot,
@@ -81,8 +85,9 @@ async fn by_codes(
 ) -> Result<Vec<Hit>> {
     let mut candidates = Candidates::new(query.k);
     search_l0(snapshot, query, sets, &mut candidates, stats);
-    level1::scan_buckets(snapshot, query, sets, rule, &mut candidates, stats, trace).await?;
-    exact::rerank(snapshot, query, candidates, stats).await
+    let mut vectors = Vectors::default();
+    level1::scan_buckets(snapshot, query, sets, rule, (&mut candidates, &mut vectors), stats, trace).await?;
+    exact::rerank(snapshot, query, candidates, vectors, stats).await
 }
 
 /// L0 answers with exact scores.

@@ -71,6 +71,7 @@ pub(super) struct Sieve<'a> {
 struct Bits {
     scanner: Bit1Scanner,
     rescorer: Sq8Rescorer,
+    metric: Metric,
 }
 
 struct Left<'a> {
@@ -97,12 +98,25 @@ impl<'a> Sieve<'a> {
     /// Reads a run: its rows that are live, match, and cannot be ruled out are offered, now or when
     /// [`Sieve::settle`] is called.
     pub fn scan(&mut self, run: Run<'a>, is_wanted: impl Fn(u32) -> bool, out: &mut Candidates) {
-        // Who asks for all of the recall gets bounds that hold for certain.
-        let is_certain = self.query.recall >= 1.0 && self.query.nprobe.is_none();
-        match self.origins.of_segment(run.segment) {
-            Some(origin) if !is_certain && run.codes.bit1().is_some() => self.by_bits(origin, run, is_wanted, out),
-            _ => self.by_sq8(&run, is_wanted, out),
+        match self.origin_of(&run) {
+            Some(origin) => self.by_bits(origin, run, is_wanted, out),
+            None => self.by_sq8(&run, is_wanted, out),
         }
+    }
+
+    /// Reads these rows of a run alone: so few that ruling some out first would cost more.
+    pub fn pick(&mut self, run: Run<'a>, rows: impl Iterator<Item = u32>, out: &mut Candidates) {
+        let Some(origin) = self.origin_of(&run) else {
+            let rows: Vec<u32> = rows.collect();
+            return self.by_sq8(&run, |row| rows.contains(&row), out);
+        };
+        let first = self.rows.len();
+        self.rows.extend(rows.map(|row| (row, f32::NEG_INFINITY)));
+        let bits = self.bits[origin as usize].get_or_insert_with(|| Bits::new(self.query, self.origins.get(origin)));
+        let centre = bits.centre_score(&run);
+        let left = Left { run, origin, centre, first };
+        self.bring_near(&left, first..self.rows.len());
+        self.left.push(left);
     }
 
     /// Scores what is left over of the runs read so far. Between the two their codes come nearer, while
@@ -119,15 +133,17 @@ impl<'a> Sieve<'a> {
         self.left = left;
     }
 
+    /// The origin of the 1-bit codes that a run is read by; none if it is read by SQ8 alone.
+    fn origin_of(&self, run: &Run<'_>) -> Option<u32> {
+        // Who asks for all of the recall gets bounds that hold for certain.
+        let is_certain = self.query.recall >= 1.0 && self.query.nprobe.is_none();
+        self.origins.of_segment(run.segment).filter(|_| !is_certain && run.codes.bit1().is_some())
+    }
+
     fn by_bits(&mut self, origin: u32, run: Run<'a>, is_wanted: impl Fn(u32) -> bool, out: &mut Candidates) {
-        let (query, origins) = (self.query, self.origins);
-        let bits = self.bits[origin as usize].get_or_insert_with(|| Bits::new(query, origins.get(origin)));
         let Some((codes, _)) = run.codes.bit1() else { return };
-        let sq8 = run.codes.sq8();
-        let centre = match run.centre_dist_sq {
-            Some(dist_sq) if query.metric != Metric::InnerProduct => CentreScore::of_l2_sq(dist_sq, sq8.centre.len()),
-            _ => bits.scanner.centre_score(sq8.centre),
-        };
+        let bits = self.bits[origin as usize].get_or_insert_with(|| Bits::new(self.query, self.origins.get(origin)));
+        let centre = bits.centre_score(&run);
         let first = self.rows.len();
         let survivors = bits.scanner.scan(&codes, centre, out.threshold(), None);
         self.rows.extend(survivors.iter().filter(|(row, _)| is_wanted(*row)));
@@ -197,7 +213,16 @@ impl Bits {
     fn new(query: &Query, origin: &[f32]) -> Self {
         let mut scanner = Bit1Scanner::new(&query.vector, query.metric, EPS);
         scanner.set_origin(origin);
-        Self { scanner, rescorer: Sq8Rescorer::new(&query.vector, query.metric, origin) }
+        Self { scanner, rescorer: Sq8Rescorer::new(&query.vector, query.metric, origin), metric: query.metric }
+    }
+
+    /// The score of a run's centre, from its distance if that is known.
+    fn centre_score(&self, run: &Run<'_>) -> CentreScore {
+        let centre = run.codes.sq8().centre;
+        match run.centre_dist_sq {
+            Some(dist_sq) if self.metric != Metric::InnerProduct => CentreScore::of_l2_sq(dist_sq, centre.len()),
+            _ => self.scanner.centre_score(centre),
+        }
     }
 }
 
