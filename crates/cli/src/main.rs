@@ -25,6 +25,10 @@ use tracing_subscriber::EnvFilter;
 
 use error::Result;
 
+/// Many small allocations of each search are faster with it, and it gives memory back to the system.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A vector engine whose index follows its data.
 ///
 /// New here? `drift demo` shows search and drift on real data in a minute; then `drift import`

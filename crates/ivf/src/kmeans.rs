@@ -12,8 +12,6 @@ use crate::{
 
 /// Lloyd's iterations: the objective hardly moves afterwards.
 const ITERATIONS: usize = 8;
-/// Iterations over all centroids once two levels have placed them well.
-const ITERATIONS_ACROSS_GROUPS: usize = 2;
 /// Rows that train one centroid; more cost time and change little.
 const SAMPLE_PER_CENTROID: usize = 64;
 /// Above this many centroids they are found in two levels of about `sqrt(k)`:
@@ -36,11 +34,8 @@ pub fn kmeans(rows: Vectors<'_>, k: usize, seed: u64) -> Centroids {
 }
 
 fn train(sample: Vectors<'_>, k: usize, rng: &mut ChaCha8Rng) -> Centroids {
-    if k <= SINGLE_LEVEL {
-        lloyd(sample, plus_plus(sample, k, rng), ITERATIONS)
-    } else {
-        lloyd(sample, two_levels(sample, k, rng), ITERATIONS_ACROSS_GROUPS)
-    }
+    let first = if k <= SINGLE_LEVEL { plus_plus(sample, k, rng) } else { two_levels(sample, k, rng) };
+    lloyd(sample, first, ITERATIONS)
 }
 
 /// `at_most` of the numbers `0..n`, ascending; none when that would be all of them.

@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     sync::Arc,
 };
 
@@ -17,7 +17,7 @@ const NEAR: usize = 64;
 #[derive(Default)]
 pub(super) struct Vectors {
     /// By segment and run.
-    runs: HashMap<(u32, u32), Arc<ExactRun>>,
+    runs: BTreeMap<(u32, u32), Arc<ExactRun>>,
     brought_near: usize,
 }
 

@@ -114,11 +114,14 @@ impl Bit1Table {
 #[inline(always)]
 fn entries_of(v: &[f32; 4], to_int: f32) -> [u8; 16] {
     let signed = |i: usize, bit: usize| if i >> bit & 1 == 1 { v[bit] } else { -v[bit] };
-    std::array::from_fn(|i| {
+    let mut entries = [0; 16];
+    // A loop is vectorised for the caller's instruction set; `array::from_fn` is not inlined there.
+    for (i, entry) in entries.iter_mut().enumerate() {
         let sum = signed(i, 0) + signed(i, 1) + signed(i, 2) + signed(i, 3);
         // Where the vector is not finite, `to_int` is zero and the sum may be NaN.
-        round_small(if to_int == 0.0 { ZERO } else { sum * to_int + ZERO }) as u8
-    })
+        *entry = round_small(if to_int == 0.0 { ZERO } else { sum * to_int + ZERO }) as u8;
+    }
+    entries
 }
 
 #[cfg(test)]
