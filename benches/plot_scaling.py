@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""How the cost of a search grows: one PNG out of what `cargo bench --bench scaling` recorded, one row of
-panels per axis, and a table in Markdown per axis.
+"""One PNG with five panels out of what `cargo bench --bench scaling --record` wrote, and its figures as
+tables in Markdown.
 
-    python3 -m venv VENV && VENV/bin/pip install matplotlib
     VENV/bin/python plot_scaling.py OUT.png RECORD.csv...
 
-Of several measurements of the same point in the records the last one counts.
+Needs matplotlib. Of several figures for the same point the last one counts.
 """
 import csv
 import sys
@@ -13,86 +12,74 @@ from collections import defaultdict
 
 from plotting import number, plt, table
 
-AXES = {
-    "rows": "rows, 128 dimensions",
-    "dim": "dimensions",
-    "k": "k",
-    "match": "share of the rows that match",
-    "clients": "clients",
-}
-# Title, [(figure, line style)], logarithmic.
+# Axis, title, label. All axes are logarithmic.
 PANELS = [
-    ("latency, us: p50, p99 (dotted)", [("p50_us", "-"), ("p99_us", ":")], True),
-    ("queries per second", [("qps", "-"), ("qps at equal recall of hnswlib", "--")], True),
-    ("recall; asked (dotted)", [("recall", "-")], False),
-    ("rows scanned, compared exactly (dotted)", [("rows_scanned", "-"), ("rows_reranked", ":")], True),
+    ("rows", "rows (128 dimensions)", "rows"),
+    ("dim", "dimension (50,000 rows)", "dimension"),
+    ("k", "k (200,000 x 128)", "k"),
+    ("match", "share of rows that match a filter", "share"),
+    ("clients", "clients at once (2 cores)", "clients"),
 ]
-COLUMNS = [
-    "recall",
-    "p50_us",
-    "p99_us",
-    "qps",
-    "rows_scanned",
-    "buckets_probed",
-    "load_rows_per_s",
-    "disk_over_raw",
-    "load_rows_per_s over hnswlib",
-    "qps at equal recall over hnswlib",
-]
+LINES = [("p50_us", "-", "p50, us"), ("p99_us", ":", "p99, us"), ("rows_scanned", "--", "rows scanned")]
 
 
 def read(paths):
-    """axis -> recall asked -> figure -> {at: value}"""
+    """axis -> recall asked -> figure -> {value of the axis: value}"""
     points = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for path in paths:
         with open(path, newline="") as file:
             for row in csv.DictReader(file):
-                curve = points[row["axis"]][float(row["recall asked"])]
-                curve[row["figure"]][float(row["at"])] = float(row["value"])
+                points[row["axis"]][row["recall asked"]][row["figure"]][float(row["at"])] = float(row["value"])
     return points
 
 
-def panel(axes, title, lines, logarithmic, curves):
-    for i, (asked, figures) in enumerate(sorted(curves.items())):
-        for what, style in lines:
-            if figures.get(what):
-                name = f"{asked:g} asked" + (", hnswlib" if "hnswlib" in what else "")
-                label = name if style in ("-", "--") else None
-                axes.plot(*zip(*sorted(figures[what].items())), style, color=f"C{i}", marker=".", label=label)
-        if title.startswith("recall"):
-            axes.axhline(asked, color=f"C{i}", linestyle=":", linewidth=1)
-    axes.set(title=title, xscale="log")
-    axes.grid(alpha=0.3)
-    if logarithmic and axes.lines:
-        axes.set_yscale("log")
-
-
 def plot(points, out):
-    drawn = [axis for axis in AXES if axis in points]
-    figure, grid = plt.subplots(len(drawn), len(PANELS), figsize=(18, 3.6 * len(drawn)), squeeze=False)
-    for axis, row in zip(drawn, grid):
-        for axes, (title, lines, logarithmic) in zip(row, PANELS):
-            panel(axes, title, lines, logarithmic, points[axis])
-            axes.set_xlabel(AXES[axis])
-        row[1].legend()
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(22, 5))
+    for panel, (axis, title, label) in zip(axes, PANELS):
+        recalls = panel.twinx()
+        for i, (asked, figures) in enumerate(sorted(points[axis].items())):
+            for name, style, what in LINES:
+                # Few matching rows are compared exactly, and none is scanned.
+                if values := sorted((at, value) for at, value in figures[name].items() if value > 0):
+                    panel.plot(*zip(*values), style, marker=".", color=f"C{i}", label=f"{what}, {asked} asked")
+            if values := sorted(figures["recall"].items()):
+                recalls.plot(*zip(*values), "-.", marker="x", color=f"C{i}", alpha=0.4)
+            recalls.axhline(float(asked), color=f"C{i}", linewidth=0.5, alpha=0.5)
+        recalls.set_ylim(0.85, 1.002)
+        panel.set(title=title, xlabel=label, xscale="log", yscale="log")
+        panel.set_ylim(bottom=1)
+        panel.grid(alpha=0.3)
+    recalls.set_ylabel("recall (crosses)")
+    axes[0].legend(fontsize=8)
     figure.tight_layout()
-    figure.savefig(out, dpi=70)
-    print(out)
+    figure.savefig(out, dpi=80)
+    plt.close(figure)
+
+
+def place(at):
+    return f"{at:,.0f}" if at >= 2 else f"{at:g}"
 
 
 def tables(points):
-    for axis in (axis for axis in AXES if axis in points):
+    figures = ["recall", "p50_us", "p99_us", "qps", "rows_scanned", "load_rows_per_s"]
+    for axis, _, head in PANELS:
+        print(f"\n{head}")
         rows = {}
-        for asked, figures in sorted(points[axis].items()):
-            for at in sorted({at for values in figures.values() for at in values}):
-                cells = [number(figures.get(column, {}).get(at)) for column in COLUMNS]
-                rows[f"{AXES[axis]}: {at:g}, {asked:g} asked"] = cells
-        table(COLUMNS, rows)
+        for asked, found in sorted(points[axis].items()):
+            for at in sorted(found["recall"]):
+                rows[f"{place(at)}, {asked} asked"] = [number(found[figure].get(at)) for figure in figures]
+        table(figures, rows)
+    for asked, found in sorted(points["rows"].items()):
+        ratios = {name: values for name, values in found.items() if name.endswith("hnswlib")}
+        table([place(at) for at in sorted(found["recall"])], {
+            f"{name}, {asked}": [number(values.get(at)) for at in sorted(found["recall"])]
+            for name, values in ratios.items()
+        })
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    measured = read(sys.argv[2:])
-    plot(measured, sys.argv[1])
-    tables(measured)
+    read_points = read(sys.argv[2:])
+    plot(read_points, sys.argv[1])
+    tables(read_points)

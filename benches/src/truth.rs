@@ -50,7 +50,7 @@ pub fn within(rows: Vectors<'_>, queries: Vectors<'_>, kth: &[f32]) -> Vec<Vec<u
             }
         }
     }
-    near.iter_mut().for_each(|near| near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0)));
+    near.iter_mut().for_each(|near| near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))));
     near.into_iter().map(|near| near.into_iter().map(|(_, row)| row).collect()).collect()
 }
 
