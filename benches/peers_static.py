@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A fixed set through hnswlib (M 16, efConstruction 200), one thread: rows per second of the build, and
-queries per second of a batch call at the recalls that benches/static_set.rs measures Drift at.
+"""A fixed set through hnswlib (M 16, efConstruction 200), one thread unless told: rows per second of the build, and
+queries per second of a batch call at the recalls that `cargo bench --bench static` measures Drift at.
 
     python benches/peers_static.py --base BASE.parquet --query QUERY.parquet --truth TRUTH.parquet [--record FILE.csv]
 
@@ -53,6 +53,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--name", default="")
     parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--threads", type=int, default=1, help="for the build; searches have one")
     parser.add_argument("--record")
     parser.add_argument("--tag", default="")
     args = parser.parse_args()
@@ -62,7 +63,7 @@ def main() -> None:
     index = hnswlib.Index(space="l2", dim=rows.shape[1])
     index.init_index(max_elements=len(rows), M=16, ef_construction=200, random_seed=1)
     start = time.perf_counter()
-    index.add_items(rows, np.arange(len(rows)), num_threads=1)
+    index.add_items(rows, np.arange(len(rows)), num_threads=args.threads)
     figures = {"build_rows_per_s": len(rows) / (time.perf_counter() - start)}
     points = []
     for ef in EF:

@@ -13,10 +13,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from plotting import number, plt, table
 
 # Title, [(figure, line style)], logarithmic.
 PANELS = [
@@ -64,16 +61,6 @@ def plot(workload, variants, out):
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(out, dpi=80)
     plt.close(figure)
-
-
-def table(head, rows):
-    print("\n|" + "|".join(["", *head]) + "|\n|" + "---|" * (len(head) + 1))
-    for name, cells in rows.items():
-        print(f"| {name} | " + " | ".join(cells) + " |")
-
-
-def number(value):
-    return "" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def tables(runs):

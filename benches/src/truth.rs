@@ -39,6 +39,21 @@ fn kth_of_each(rows: Vectors<'_>, live: &[bool], queries: Vectors<'_>, k: usize)
     nearest.into_iter().map(|nearest| nearest[k - 1]).collect()
 }
 
+/// For each query the rows no farther than its k-th, nearest first.
+pub fn within(rows: Vectors<'_>, queries: Vectors<'_>, kth: &[f32]) -> Vec<Vec<u32>> {
+    let mut near: Vec<Vec<(f32, u32)>> = vec![Vec::new(); queries.len()];
+    for (number, row) in (0..).zip(rows.iter()) {
+        for ((query, near), &kth) in queries.iter().zip(&mut near).zip(kth) {
+            let distance = l2_sq(query, row);
+            if distance <= kth {
+                near.push((distance, number));
+            }
+        }
+    }
+    near.iter_mut().for_each(|near| near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))));
+    near.into_iter().map(|near| near.into_iter().map(|(_, row)| row).collect()).collect()
+}
+
 /// Puts a distance where it belongs in an ascending list of fixed length.
 fn keep_smallest(nearest: &mut [f32], distance: f32) {
     if distance < nearest[nearest.len() - 1] {
@@ -80,6 +95,13 @@ mod tests {
         assert_eq!(kth(&live), l2_sq(&queries, &[0.0]));
         live[1] = false;
         assert_eq!(kth(&live), f32::INFINITY);
+    }
+
+    #[test]
+    fn rows_within_a_distance_come_nearest_first() {
+        let rows = line();
+        let found = within(Vectors::new(&rows, 1), Vectors::new(&[50.2, 5.2], 1), &[1.0, 0.1]);
+        assert_eq!(found, [vec![50, 51], vec![5, 100]]);
     }
 
     #[test]

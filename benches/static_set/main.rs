@@ -8,17 +8,17 @@
 //! Appends its figures to `--record FILE` as CSV. With `--peer VENV/bin/python` hnswlib gets the same work
 //! right after (`benches/peers_static.py`), and ratios to it are printed.
 
-mod clients;
 mod filtered;
-mod peer;
 
 use std::{collections::HashMap, path::PathBuf, time::Instant};
 
 use clap::Parser;
 use drift_benches::{
-    ask::{Asked, ask},
+    ask::{Asked, ask, fastest},
+    clients::ask_together,
     data::{Rows, batches, dim, neighbours},
     machine::{disk_mb, rss_mb},
+    peer::hnswlib,
     record::Record,
     sweep::{Point, cost_at},
 };
@@ -63,6 +63,9 @@ struct Args {
     bench: bool,
 }
 
+/// How often each of several clients asks every query: what starting costs is then nothing beside it.
+const CLIENT_PASSES: usize = 20;
+
 /// As in the program.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -105,7 +108,7 @@ async fn main() -> Result<()> {
     let mut curve = Vec::new();
     for &recall in &args.recall {
         let request = SearchRequest { recall: Some(recall), ..key_only.clone() };
-        let asked = fastest(&collection, &queries, &truth, request).await?;
+        let asked = fastest(PASSES, &collection, &queries, &request, recall_of(&truth, request.k)).await?;
         report.asked(&format!("recall {recall}"), &asked);
         curve.push(Point { recall: asked.recall(), cost: asked.latencies.mean_us() });
     }
@@ -115,8 +118,8 @@ async fn main() -> Result<()> {
         let asked = filtered::among(&collection, &queries, share, key_only.clone()).await?;
         report.asked(&format!("{:.0} % match", share * 100.0), &asked);
     }
-    let one = clients::queries_per_s(&collection, &queries, &key_only, 1).await?;
-    let two = clients::queries_per_s(&collection, &queries, &key_only, 2).await?;
+    let one = ask_together(&collection, &queries, &key_only, 1, CLIENT_PASSES).await?.queries_per_s();
+    let two = ask_together(&collection, &queries, &key_only, 2, CLIENT_PASSES).await?.queries_per_s();
     println!("one client {one:.0} QPS, two {two:.0}: {:.2} times as many", two / one);
     report.put("two_clients_over_one", two / one);
     report.put("rss_over_raw_after_search", (rss_mb() - empty_rss) / raw_mb);
@@ -140,7 +143,10 @@ async fn main() -> Result<()> {
     println!("deletes, 1,000 at a time, fsynced: {per_s:.0} rows/s");
     report.put("deletes_per_s", per_s);
     if let Some(python) = &args.peer {
-        let peer = peer::hnswlib(python, &args.base, &args.query, &args.truth, args.queries);
+        let files = [("--base", &args.base), ("--query", &args.query), ("--truth", &args.truth)];
+        let mut peer_args = vec!["--queries".into(), args.queries.to_string().into()];
+        peer_args.extend(files.iter().flat_map(|(name, path)| [(*name).into(), path.as_os_str().to_owned()]));
+        let peer = hnswlib(python, "peers_static.py", peer_args);
         report.beside(&peer, &curve, rows as f64 / load.as_secs_f64());
     }
     if let Some(path) = &args.record {
@@ -151,22 +157,12 @@ async fn main() -> Result<()> {
 
 /// Asks every query once.
 async fn measure(collection: &Collection, queries: &Rows, truth: &[Vec<i64>], request: SearchRequest) -> Result<Asked> {
-    let recall = |query: usize, found: &[i64]| {
-        found.iter().filter(|id| truth[query][..request.k].contains(id)).count() as f64 / request.k as f64
-    };
-    ask(collection, queries.view().iter(), &request, recall).await
+    ask(collection, queries.view().iter(), &request, recall_of(truth, request.k)).await
 }
 
-/// Of some passes the fastest.
-async fn fastest(collection: &Collection, queries: &Rows, truth: &[Vec<i64>], request: SearchRequest) -> Result<Asked> {
-    let mut best = measure(collection, queries, truth, request.clone()).await?;
-    for _ in 1..PASSES {
-        let next = measure(collection, queries, truth, request.clone()).await?;
-        if next.latencies.total_s() < best.latencies.total_s() {
-            best = next;
-        }
-    }
-    Ok(best)
+/// Which share of the `k` nearest of a query are among the ids found.
+fn recall_of(truth: &[Vec<i64>], k: usize) -> impl Fn(usize, &[i64]) -> f64 {
+    move |query, found| found.iter().filter(|id| truth[query][..k].contains(id)).count() as f64 / k as f64
 }
 
 /// What of a set's figures goes where.

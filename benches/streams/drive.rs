@@ -9,11 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow_array::{FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::RecordBatch;
 use drift_benches::{
     ask::{Asked, Latencies, ask},
     stream::{Step, Stream},
+    table::batch,
     truth,
 };
 use drift_engine::{Collection, Result, SearchRequest};
@@ -135,13 +135,6 @@ async fn ask_meanwhile(
     Ok(latencies)
 }
 
-/// The columns of a stream's rows: `id` and `vector`.
-pub fn schema(dim: usize) -> SchemaRef {
-    let value = Arc::new(Field::new("item", DataType::Float32, false));
-    let vector = DataType::FixedSizeList(value, dim as i32);
-    Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("vector", vector, false)]))
-}
-
 /// Consecutive rows as a batch.
 fn batch_of(stream: &Stream, rows: Range<u32>) -> RecordBatch {
     let values = &stream.rows.data[rows.start as usize * stream.rows.dim..rows.end as usize * stream.rows.dim];
@@ -155,10 +148,4 @@ pub fn live_batches(stream: &Stream, live: &[bool]) -> Vec<RecordBatch> {
         batch(rows.iter().map(|&r| i64::from(r)).collect(), stream.rows.gather(rows).data, stream.rows.dim)
     };
     rows.chunks(8_192).map(batch).collect()
-}
-
-fn batch(ids: Vec<i64>, values: Vec<f32>, dim: usize) -> RecordBatch {
-    let value = Arc::new(Field::new("item", DataType::Float32, false));
-    let vectors = FixedSizeListArray::new(value, dim as i32, Arc::new(Float32Array::from(values)), None);
-    RecordBatch::try_new(schema(dim), vec![Arc::new(Int64Array::from(ids)), Arc::new(vectors)]).expect("two columns")
 }

@@ -4,10 +4,11 @@ use drift_benches::{
     ask::{Asked, quantile},
     machine,
     stream::Stream,
+    table::schema,
 };
 use drift_engine::{Collection, CollectionSpec, Database, Result, Settings};
 
-use crate::drive::{Truth, ask_step, request, schema};
+use crate::drive::{Truth, ask_step, request};
 
 /// Figures by name, in order.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use drift_benches::{machine, stream::Stream};
+use drift_benches::{machine, quiet::rest, stream::Stream};
 use drift_engine::{Action, Collection, Event, MaintenanceTotals, Result, Settings};
 use futures::StreamExt;
 
@@ -22,9 +22,6 @@ use crate::{
 const DEAD_SHARE: f64 = 0.05;
 /// Waits end after so long.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Maintenance counts as done when it has written nothing for so long: longer than it waits for more
-/// rows before it tidies up.
-const STILL: Duration = Duration::from_secs(8);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Drives a collection through the stream: `drift` as it is by default, `off` without maintenance.
@@ -159,18 +156,6 @@ async fn cleaned(collection: Collection) -> f64 {
         tokio::time::sleep(POLL).await;
     }
     f64::INFINITY
-}
-
-/// Waits until maintenance has written nothing for a while.
-async fn rest(collection: &Collection) {
-    let (start, mut written) = (Instant::now(), (0, Instant::now()));
-    while start.elapsed() < PATIENCE && written.1.elapsed() < STILL {
-        let now = collection.maintenance_totals().bytes_written;
-        if now != written.0 {
-            written = (now, Instant::now());
-        }
-        tokio::time::sleep(POLL).await;
-    }
 }
 
 /// How many inserts a stream has.

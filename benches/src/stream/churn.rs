@@ -14,7 +14,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{SEED, Step, Stream, half_deleted, inserts, part, sample};
-use crate::data::Rows;
+use crate::{
+    data::Rows,
+    random::{exponential, normal},
+};
 
 const DIM: usize = 128;
 const ALIVE: usize = 60;
@@ -147,15 +150,4 @@ fn direction(rng: &mut ChaCha8Rng) -> Vec<f32> {
     let vector: Vec<f32> = (0..DIM).map(|_| normal(rng)).collect();
     let norm = drift_kernels::norm_sq(&vector).sqrt();
     vector.iter().map(|x| x / norm).collect()
-}
-
-/// Standard normal, by Box and Muller.
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
-    let (u, v) = (1.0 - rng.random::<f32>(), rng.random::<f32>());
-    (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()
-}
-
-/// Exponential with mean 1.
-fn exponential(rng: &mut ChaCha8Rng) -> f32 {
-    -(1.0 - rng.random::<f32>()).ln()
 }
