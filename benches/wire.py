@@ -191,7 +191,8 @@ def record(args, data, road, clients, found):
     header += ["recall", "p50_ms", "p99_ms", "qps", "server_ms"]
     of_set = [args.name, *data.vectors.shape, road, road.parameter or "", clients, len(found.latencies)]
     number = lambda value: "" if np.isnan(value) else f"{value:.4f}"
-    append(args.record, header, [[*of_set, *map(number, [found.recall, *found.percentiles_ms(), found.rate, found.server_ms])]])
+    measures = [found.recall, *found.percentiles_ms(), found.rate, found.server_ms]
+    append(args.record, header, [[*of_set, *map(number, measures)]])
 
 
 if __name__ == "__main__":

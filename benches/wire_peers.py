@@ -71,7 +71,8 @@ class LanceDb:
     def search(self, query, parameter, below):
         kind, probes, refine = parameter
         table = self.tables.get(kind) or self.tables["IvfFlat"]
-        asked = table.search(query, vector_column_name="vector").distance_type("l2").limit(K).select(["id", "_distance"])
+        asked = table.search(query, vector_column_name="vector").distance_type("l2").limit(K)
+        asked = asked.select(["id", "_distance"])
         asked = asked.nprobes(probes) if probes else asked.bypass_vector_index()
         if kind == "HnswSq":
             asked = asked.ef(refine * K)
