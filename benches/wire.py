@@ -1,20 +1,21 @@
-"""What the wire costs: searches by each road, beside a call of the same road that does nothing.
+"""What the wire costs: searches by each road, beside a call of the same road that does nothing, and beside others.
 
-    VENV/bin/python benches/wire.py --binary target/release/drift [--rows FILE.parquet] [--record FILE.csv]
+    VENV/bin/python benches/wire.py --binary target/release/drift [--rows BASE.parquet --query QUERY.parquet]
+        [--peers DIR] [--clients 1 2] [--record FILE.csv --name NAME]
 
 Starts `drift serve` on a temporary directory, loads the rows and measures, with one client and with two:
-DoExchange on an open stream, gRPC's Search, and Flight SQL by ADBC and by pyarrow. Clients are processes
-of their own, so that Python's lock is not what is measured. Machines differ and share their cores:
-compare ratios of one run.
+DoExchange on an open stream, gRPC's Search, and Flight SQL by ADBC and by pyarrow; all rows, and those that a
+condition on an integer leaves over. With `--peers` LanceDB and Qdrant's edge engine, which wire_peers.py built in DIR
+from the same rows, answer the same queries in the client's own process, with the settings chosen there for a
+recall of .95. Clients are processes of their own, so that Python's lock is not what is measured. Each asks
+all queries once, for the recall, and then for the time that counts. Machines differ and share their
+cores: compare ratios of one run.
 """
 
 import argparse
-import csv
-import datetime
 import multiprocessing
 import os
 import re
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,227 +23,63 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / "tests/python"), str(HERE.parent / "clients/python")]
+import wire_peers
+from served import append, fill, load, served, set_arguments
+from wire_roads import NOTHING, ROADS, filtered_roads
 
-K, RECALL = 10, 0.95
-QUERIES = 256
-WARM_UP = 50
-MESSAGE_BYTES = 2 << 20  # well below what clients send at most
-SEED = 7
+
+class Road(NamedTuple):
+    name: str
+    below: int | None = None  # only rows whose attribute is below it
+    peer: str | None = None  # asked instead of the server
+    parameter: object = None
+
+    def calls(self, address, queries, directory):
+        if self.peer:
+            return wire_peers.road(self.peer, directory, self.below, self.parameter)(address, queries)
+        roads = ROADS if self.below is None else filtered_roads(self.below)
+        return roads[self.name](address, queries)
+
+    def __str__(self):
+        return self.name + wire_peers.SHARES[self.below]
 
 
 def main():
     args = arguments()
-    table = load(args)
+    data = load(args)
+    attribute = pa.array(wire_peers.attribute(len(data.vectors)))
+    sets = {below: wire_peers.restricted(data, below) for below in wire_peers.SHARES}
     with tempfile.TemporaryDirectory() as directory, served(args.binary, Path(directory) / "db") as server:
-        fill(server, table)
-        queries = sample(table)
+        fill(server, data.table.append_column("attr", attribute))
         figures = {}
-        for clients in (1, 2):
-            for road in filter(args.roads.search, ROADS):
-                figures[road, clients] = measured(road, server, queries, clients, args.seconds)
-                print(row(road, clients, figures[road, clients]), flush=True)
+        for clients in args.clients:
+            for road in filter(lambda road: args.roads.search(str(road)), roads(args.peers)):
+                if road.peer == "qdrant" and clients > 1:
+                    continue  # a shard is open in one process
+                found = figures[road, clients] = measured(road, server, sets[road.below], clients, args)
+                print(row(road, clients, found), flush=True)
+                if args.record:
+                    record(args, data, road, clients, found)
     ratios(figures)
-    if args.record:
-        record(args, table.num_rows, queries.shape[1], figures)
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", type=Path, default=HERE.parent / "target/release/drift", help="the server to start")
-    parser.add_argument("--rows", type=Path, help="Parquet file with `id` and a list of floats; else 50,000 x 128 made up")
+    set_arguments(parser)
+    parser.add_argument("--peers", type=Path, help="where wire_peers.py built other engines")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 2], help="how many ask at a time")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each road is measured")
     parser.add_argument("--roads", type=re.compile, default="", help="only those whose names match this expression")
-    parser.add_argument("--record", type=Path, help="CSV file to append the figures to")
-    parser.add_argument("--name", default="", help="what the record calls this run")
     return parser.parse_args()
 
 
-# Rows
-
-
-def load(args):
-    """The table to load: its vectors are in `embedding`, its key is `id`."""
-    table = pq.read_table(args.rows) if args.rows else made_up(50_000, 128)
-    lists = [f.name for f in table.schema if pa.types.is_list(f.type) or pa.types.is_fixed_size_list(f.type)]
-    if "id" not in table.schema.names:
-        table = table.append_column("id", pa.array(range(table.num_rows), pa.int64()))
-    return table.rename_columns(["embedding" if name == lists[0] else name for name in table.schema.names])
-
-
-def made_up(rows, dim):
-    """Rows around a thousand centres, as embeddings lie."""
-    random = np.random.default_rng(SEED)
-    centres = random.normal(size=(1000, dim))
-    vectors = centres[random.integers(0, len(centres), rows)] + 0.5 * random.normal(size=(rows, dim))
-    values = pa.array(vectors.astype(np.float32).reshape(-1))
-    vectors = pa.FixedSizeListArray.from_arrays(values, dim)
-    return pa.table({"id": pa.array(range(rows), pa.int64()), "embedding": vectors})
-
-
-def sample(table):
-    """Vectors of the table, a little moved."""
-    random = np.random.default_rng(SEED + 1)
-    chosen = table.take(random.integers(0, table.num_rows, QUERIES))["embedding"].to_pylist()
-    vectors = np.array(chosen, np.float32)
-    return vectors + (0.1 * vectors.std() * random.normal(size=vectors.shape)).astype(np.float32)
-
-
-def served(binary, directory):
-    import drift_server
-
-    drift_server.BINARY = binary
-    return drift_server.DriftServer(directory)
-
-
-def fill(server, table):
-    import adbc_driver_flightsql.dbapi as adbc
-    import pyarrow.flight as fl
-
-    with adbc.connect(server.address, autocommit=True) as connection, connection.cursor() as cursor:
-        rows = table.to_reader(max_chunksize=max(1, table.num_rows * MESSAGE_BYTES // table.nbytes))
-        cursor.adbc_ingest("docs", rows, mode="create")
-    with fl.connect(server.address) as client:
-        list(client.do_action(fl.Action("flush", b"docs")))
-
-
-# Roads: each a generator that yields once it is ready, then does one call for each query it is sent.
-
-
-def exchange_nothing(address, queries):
-    """An empty batch there, an empty batch back."""
-    import pyarrow.flight as fl
-    from neighbours import Neighbours
-
-    none = pa.array([], pa.list_(pa.float32(), queries.shape[1]))
-    with fl.connect(address) as client, Neighbours(client, "docs", k=K) as neighbours:
-        yield from each(lambda _: neighbours.with_figures(none))
-
-
-def exchange_search(address, queries):
-    import pyarrow.flight as fl
-    from neighbours import Neighbours
-
-    vectors = [arrow([query]) for query in queries]
-    with fl.connect(address) as client, Neighbours(client, "docs", k=K, recall=RECALL) as neighbours:
-        yield from each(lambda i: filled(neighbours.of(vectors[i]), K))
-
-
-def exchange_search_64(address, queries):
-    """64 queries in a batch."""
-    import pyarrow.flight as fl
-    from neighbours import Neighbours
-
-    vectors = [arrow(np.roll(queries, i, axis=0)[:64]) for i in range(len(queries))]
-    with fl.connect(address) as client, Neighbours(client, "docs", k=K, recall=RECALL) as neighbours:
-        yield from each(lambda i: filled(neighbours.of(vectors[i]), 64 * K))
-
-
-def grpc_nothing(address, queries):
-    """A health check."""
-    import grpc
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-    with grpc.insecure_channel(address.removeprefix("grpc://")) as channel:
-        health, request = health_pb2_grpc.HealthStub(channel), health_pb2.HealthCheckRequest()
-        yield from each(lambda _: health.Check(request))
-
-
-def grpc_search(address, queries):
-    import grpc
-    from test_grpc import Drift
-
-    with grpc.insecure_channel(address.removeprefix("grpc://")) as channel:
-        drift, vectors = Drift(channel), [query.tolist() for query in queries]
-        search = lambda i: drift.search(collection="docs", query=vectors[i], k=K, recall=RECALL)
-        yield from each(lambda i: filled(search(i).hits, K))
-
-
-def adbc_roads(sql, parameters, rows):
-    def road(address, queries):
-        import adbc_driver_flightsql.dbapi as adbc
-
-        bound = [parameters(query) for query in queries]
-        with adbc.connect(address, autocommit=True) as connection, connection.cursor() as cursor:
-
-            def call(i):
-                cursor.execute(sql, bound[i])
-                filled(cursor.fetch_arrow_table(), rows)
-
-            yield from each(call)
-
-    return road
-
-
-def vector_parameter(query):
-    return pa.record_batch([arrow([query])], names=["1"])
-
-
-def plain_nothing(address, queries):
-    """GetFlightInfo and DoGet of SELECT 1."""
-    yield from by_pyarrow(address, ["SELECT 1"] * len(queries), 1)
-
-
-def plain_search(address, queries):
-    """GetFlightInfo and DoGet of a text that holds the vector."""
-    knn = "SELECT id, _distance FROM knn('docs', {}, {})"
-    yield from by_pyarrow(address, [knn.format(query.tolist(), K) for query in queries], K)
-
-
-def by_pyarrow(address, texts, rows):
-    import pyarrow.flight as fl
-
-    with fl.connect(address) as client:
-
-        def call(i):
-            info = client.get_flight_info(fl.FlightDescriptor.for_command(texts[i]))
-            filled(client.do_get(info.endpoints[0].ticket).read_all(), rows)
-
-        yield from each(call)
-
-
-KNN = f"SELECT id, _distance FROM knn('docs', ?, {K}, recall => {RECALL})"
-ORDER_BY = f"SELECT id FROM docs ORDER BY l2_distance(embedding, ?) LIMIT {K}"
-ROADS = {
-    "exchange nothing": exchange_nothing,
-    "exchange search": exchange_search,
-    "exchange search x64": exchange_search_64,
-    "grpc nothing": grpc_nothing,
-    "grpc search": grpc_search,
-    "sql prepared nothing": adbc_roads("SELECT 1", lambda _: None, 1),
-    "sql prepared one parameter": adbc_roads("SELECT ? AS v", vector_parameter, 1),
-    "sql prepared knn": adbc_roads(KNN, vector_parameter, K),
-    "sql prepared order by": adbc_roads(ORDER_BY, vector_parameter, K),
-    "sql text nothing": plain_nothing,
-    "sql text knn": plain_search,
-}
-NOTHING = {
-    "exchange search": "exchange nothing",
-    "grpc search": "grpc nothing",
-    "sql prepared knn": "sql prepared one parameter",
-    "sql prepared order by": "sql prepared one parameter",
-    "sql text knn": "sql text nothing",
-}
-
-
-def arrow(vectors):
-    values = pa.array(np.asarray(vectors, np.float32).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(values, len(vectors[0]))
-
-
-def filled(rows, count):
-    """A road that finds too little is no road."""
-    assert len(rows) == count, f"{len(rows)} rows where {count} were expected"
-
-
-def each(call):
-    i = yield
-    while i is not None:
-        call(i)
-        i = yield
+def roads(peers):
+    """All of them, those to be compared side by side: machines change while they are measured."""
+    settings = wire_peers.settings(peers) if peers else {}
+    for below in wire_peers.SHARES:
+        yield from (Road(name, below) for name in (ROADS if below is None else filtered_roads(below)))
+        yield from (Road(peer, below, peer, chosen[below]) for peer, chosen in settings.items())
 
 
 # Measuring
@@ -252,32 +89,40 @@ class Figures(NamedTuple):
     latencies: np.ndarray  # seconds, of all clients
     rate: float  # calls per second, of all together
     server_ms: float  # time of a processor that the server took for each call
+    recall: float  # mean of all queries; not a number where nothing is found
 
     def percentiles_ms(self):
         return np.percentile(self.latencies, [50, 99]) * 1000
 
 
-def measured(road, server, queries, clients, seconds):
+def measured(road, server, restricted, clients, args):
+    data, matches = restricted
     context = multiprocessing.get_context("spawn")  # gRPC does not survive a fork
     barrier, results = context.Barrier(clients), context.Queue()
     before = processor_seconds(server.pid)
-    processes = [
-        context.Process(target=client, args=(road, server.address, queries, seconds, barrier, results))
-        for _ in range(clients)
-    ]
+    arguments = (road, server.address, data.queries, args.peers, args.seconds, barrier, results)
+    processes = [context.Process(target=client, args=arguments) for _ in range(clients)]
     for process in processes:
         process.start()
-    latencies = []
+    answers = []
     for _ in processes:
-        found = results.get(timeout=seconds + 120)
-        if isinstance(found, str):
-            raise SystemExit(f"{road}: {found}")
-        latencies.append(found)
+        answers.append(results.get(timeout=args.seconds + 120))
+        if isinstance(answers[-1], str):
+            raise SystemExit(f"{road}: {answers[-1]}")
     for process in processes:
         process.join()
-    calls = sum(len(found) + WARM_UP for found in latencies)
+    calls = sum(len(latencies) + len(found) for latencies, found in answers)
     server_ms = (processor_seconds(server.pid) - before) * 1000 / calls
-    return Figures(np.concatenate(latencies), sum(len(found) / found.sum() for found in latencies), server_ms)
+    latencies = [latencies for latencies, _ in answers]
+    rate = sum(len(found) / found.sum() for found in latencies)
+    return Figures(np.concatenate(latencies), rate, server_ms, recall(road, data, matches, answers[0][1]))
+
+
+def recall(road, data, matches, found):
+    if found[0] is None:
+        return float("nan")
+    assert all(matches[ids].all() for ids in found), f"{road}: a row that does not match the condition"
+    return float(np.mean([data.recall(i, ids) for i, ids in enumerate(found)]))
 
 
 def processor_seconds(pid):
@@ -289,50 +134,65 @@ def processor_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def client(road, address, queries, seconds, barrier, results):
+def client(road, address, queries, peers, seconds, barrier, results):
     try:
-        calls = ROADS[road](address, queries)
+        calls = road.calls(address, queries, peers)
         next(calls)
-        for i in range(WARM_UP):
-            calls.send(i % len(queries))
+        found = [as_ids(calls.send(i)) for i in range(len(queries))]
         barrier.wait(60)
         latencies, end = [], time.perf_counter() + seconds
         while (began := time.perf_counter()) < end:
             calls.send(len(latencies) % len(queries))
             latencies.append(time.perf_counter() - began)
         calls.close()
-        results.put(np.array(latencies))
+        results.put((np.array(latencies), found))
     except Exception as error:  # the parent says so and ends
         barrier.abort()
         results.put(repr(error))
 
 
+def as_ids(found):
+    """Ids as numbers: from a column, a list or gRPC's hits."""
+    if found is None:
+        return None
+    if isinstance(found, pa.ChunkedArray):
+        return found.to_numpy()
+    return np.array([getattr(hit, "id", hit) for hit in found], np.int64)
+
+
+# Telling
+
+
 def row(road, clients, figures):
     p50, p99 = figures.percentiles_ms()
-    times = f"p50 {p50:7.3f} ms   p99 {p99:7.3f} ms   {figures.rate:6.0f} QPS"
-    return f"{road:28} {clients} client(s)   {times}   server's processor {figures.server_ms:6.3f} ms"
+    times = f"p50 {p50:7.3f} ms   p99 {p99:7.3f} ms   {figures.rate:6.0f} QPS   recall {figures.recall:.3f}"
+    return f"{road!s:28} {clients} client(s)   {times}   server's processor {figures.server_ms:6.3f} ms"
 
 
 def ratios(figures):
-    print("\nmedians over that of the same road doing nothing, and beyond it:")
-    median = {key: float(np.median(latencies)) * 1000 for key, (latencies, *_) in figures.items()}
+    print("\nmedians over that of the same road doing nothing, and beyond it; QPS over those of others:")
+    median = {key: float(np.median(found.latencies)) * 1000 for key, found in figures.items()}
     for (road, clients), p50 in median.items():
-        nothing = NOTHING.get(road)
-        if (nothing, clients) in median:
-            base = median[nothing, clients]
-            print(f"{road:28} {clients} client(s)   {p50 / base:5.2f} x {nothing}, {p50 - base:+.3f} ms")
+        if road.peer or road.name not in NOTHING:
+            continue
+        said = []
+        nothing = NOTHING[road.name]
+        base = median.get((Road(nothing), clients))
+        if base:
+            said.append(f"{p50 / base:5.2f} x {nothing}, {p50 - base:+.3f} ms")
+        for (other, count), found in figures.items():
+            if other.peer and (other.below, count) == (road.below, clients):
+                said.append(f"{figures[road, clients].rate / found.rate:.1f} x {other.peer}")
+        print(f"{road!s:28} {clients} client(s)   {', '.join(said)}")
 
 
-def record(args, rows, dim, figures):
-    is_new = not args.record.exists()
-    with args.record.open("a", newline="") as file:
-        out = csv.writer(file)
-        if is_new:
-            out.writerow(["date", "name", "rows", "dim", "road", "clients", "calls", "p50_ms", "p99_ms", "qps", "server_ms"])
-        today = datetime.date.today().isoformat()
-        for (road, clients), found in figures.items():
-            shown = [f"{ms:.4f}" for ms in found.percentiles_ms()] + [f"{found.rate:.1f}", f"{found.server_ms:.4f}"]
-            out.writerow([today, args.name, rows, dim, road, clients, len(found.latencies), *shown])
+def record(args, data, road, clients, found):
+    header = ["name", "rows", "dim", "road", "setting", "clients", "calls"]
+    header += ["recall", "p50_ms", "p99_ms", "qps", "server_ms"]
+    of_set = [args.name, *data.vectors.shape, road, road.parameter or "", clients, len(found.latencies)]
+    number = lambda value: "" if np.isnan(value) else f"{value:.4f}"
+    measures = [found.recall, *found.percentiles_ms(), found.rate, found.server_ms]
+    append(args.record, header, [[*of_set, *map(number, measures)]])
 
 
 if __name__ == "__main__":
