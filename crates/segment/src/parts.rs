@@ -30,7 +30,9 @@ pub struct Matching {
     /// What tells the filter from others.
     pub(crate) fingerprint: u128,
     /// One bit per row.
-    pub(crate) rows: BooleanBuffer,
+    pub rows: BooleanBuffer,
+    /// How many they are in each run: what every search with the filter would count.
+    pub rows_of_runs: Vec<u32>,
 }
 
 /// A value that fits one variant of [`Part`].
@@ -74,4 +76,6 @@ cached!(2, Ids, Arc<IdBlock>, |ids| ids.bytes());
 cached!(3, Column, ArrayRef, |column| column.get_array_memory_size() as u64);
 cached!(4, KeyFilter, Arc<KeyFilter>, |filter| filter.bytes());
 cached!(5, KeyPage, Arc<KeyPage>, |page| page.bytes());
-cached!(6, Matching, Arc<Matching>, |matching| (size_of::<Matching>() + matching.rows.len() / 8) as u64);
+cached!(6, Matching, Arc<Matching>, |matching| (size_of::<Matching>()
+    + matching.rows.len() / 8
+    + 4 * matching.rows_of_runs.len()) as u64);

@@ -131,24 +131,26 @@ impl SegmentReader {
         self.cached(run)
     }
 
-    /// The rows that a filter matches, dead ones included, one bit each: as remembered, or as `find`
-    /// says. `fingerprint` tells the filter from all others.
+    /// The rows that a filter matches, dead ones included: as remembered, or as `find` says. `fingerprint`
+    /// tells the filter from all others.
     pub async fn matching<E>(
         &self,
         fingerprint: u128,
         find: impl Future<Output = Result<BooleanBuffer, E>>,
-    ) -> Result<BooleanBuffer, E> {
+    ) -> Result<Arc<Matching>, E> {
         // The key has room for a part of it: of two filters that share that part one is remembered.
         let key = self.key::<Arc<Matching>>(fingerprint as u32);
         let known = |part| Arc::<Matching>::from_part(part).filter(|known| known.fingerprint == fingerprint);
         if let Some(known) = self.cache.get(key).and_then(known) {
-            return Ok(known.rows.clone());
+            return Ok(known);
         }
         let rows = find.await?;
-        let found = Arc::new(Matching { fingerprint, rows: rows.clone() });
-        let weight = found.weight();
-        self.cache.get_or_load(key, async { Ok((found.into_part(), weight)) }).await?;
-        Ok(rows)
+        let count = |run: &RunEntry| rows.slice(run.first_row as usize, run.rows as usize).count_set_bits() as u32;
+        let rows_of_runs = self.runs().iter().map(count).collect();
+        let found = Arc::new(Matching { fingerprint, rows, rows_of_runs });
+        let (part, weight) = (found.clone().into_part(), found.weight());
+        self.cache.get_or_load(key, async { Ok((part, weight)) }).await?;
+        Ok(found)
     }
 
     /// Some columns (positions in the schema, in any order) of some rows (ordinals in any order,

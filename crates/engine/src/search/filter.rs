@@ -7,6 +7,7 @@ use arrow_buffer::{
     BooleanBuffer, BooleanBufferBuilder, bit_chunk_iterator::UnalignedBitChunk, bit_iterator::BitIndexU32Iterator,
 };
 use arrow_schema::Schema;
+use drift_segment::Matching;
 
 use super::keys::matching_keys;
 use crate::{
@@ -20,17 +21,28 @@ use crate::{
 pub(crate) struct RowSets {
     pub l0: Vec<BooleanBuffer>,
     pub segments: Vec<BooleanBuffer>,
+    /// Where no row of a segment is dead and the filter is remembered, also its counts.
+    remembered: Vec<Option<Arc<Matching>>>,
 }
 
 impl RowSets {
+    pub fn new(l0: Vec<BooleanBuffer>, segments: Vec<BooleanBuffer>) -> Self {
+        let remembered = segments.iter().map(|_| None).collect();
+        Self { l0, segments, remembered }
+    }
+
     pub fn count(&self) -> usize {
         self.l0.iter().chain(&self.segments).map(BooleanBuffer::count_set_bits).sum()
     }
 
     /// Matching rows of each bucket: the n_eff of the density that ranks buckets.
     pub fn rows_per_bucket(&self, snapshot: &Snapshot) -> Vec<u32> {
-        let rows_of_run = |segment: u32, run: u32| {
-            self.count_in(segment, snapshot.segments[segment as usize].reader.runs()[run as usize].ordinals()) as u32
+        let rows_of_run = |segment: u32, run: u32| match &self.remembered[segment as usize] {
+            Some(matching) => matching.rows_of_runs[run as usize],
+            None => {
+                let entry = &snapshot.segments[segment as usize].reader.runs()[run as usize];
+                self.count_in(segment, entry.ordinals()) as u32
+            }
         };
         let buckets = snapshot.level1.buckets.iter();
         buckets.map(|b| b.runs.iter().map(|r| rows_of_run(r.segment, r.run)).sum()).collect()
@@ -61,7 +73,7 @@ pub(crate) async fn matching_rows(
     if let Some(keys) = predicate.keys() {
         return matching_keys(snapshot, &**predicate, keys).await;
     }
-    let mut sets = RowSets { l0: Vec::new(), segments: Vec::new() };
+    let mut sets = RowSets::new(Vec::new(), Vec::new());
     for table in &snapshot.l0 {
         let rows = if table.memtable.len() <= EVALUATED_HERE {
             in_table(table, &**predicate)?
@@ -73,11 +85,15 @@ pub(crate) async fn matching_rows(
     }
     for view in &snapshot.segments {
         let find = in_segment(view, predicate, compute);
-        let rows = match predicate.fingerprint() {
-            Some(fingerprint) => view.reader.matching(fingerprint, find).await?,
-            None => find.await?,
+        let (rows, remembered) = match predicate.fingerprint() {
+            Some(fingerprint) => {
+                let matching = view.reader.matching(fingerprint, find).await?;
+                (matching.rows.clone(), Some(matching).filter(|_| view.dead.count() == 0))
+            }
+            None => (find.await?, None),
         };
         sets.segments.push(without_dead(rows, &view.dead));
+        sets.remembered.push(remembered);
     }
     Ok(sets)
 }

@@ -33,7 +33,7 @@ pub(super) async fn matching_keys(
     };
     let l0 = snapshot.l0.iter().enumerate().map(|(i, table)| set(true, i, table.memtable.len()));
     let segments = snapshot.segments.iter().enumerate().map(|(i, view)| set(false, i, view.reader.rows() as usize));
-    Ok(RowSets { l0: l0.collect(), segments: segments.collect() })
+    Ok(RowSets::new(l0.collect(), segments.collect()))
 }
 
 /// The rows of L0 with one of the ascending `keys`.
