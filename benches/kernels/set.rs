@@ -10,6 +10,12 @@ pub struct Run {
     pub floats: Vec<f32>,
     pub sq8: (Sq8, Sq8Codes),
     pub bit1: Bit1Codes,
+    /// The 8-bit codes as numbers around 0, which peers want.
+    #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "only peers read it"))]
+    pub signed: Vec<i8>,
+    /// One bit per value, row by row from a new byte on: whether it is positive.
+    #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "only peers read it"))]
+    pub signs: Vec<u8>,
 }
 
 /// Random rows, their runs, and four queries.
@@ -32,7 +38,9 @@ impl Set {
             let sq8 = Sq8::train(&floats, dim);
             let codes = sq8.encode(&floats);
             let bit1 = bit1.encode(&floats, &sq8.centre);
-            Run { floats, sq8: (sq8, codes), bit1 }
+            let signs = floats.chunks(dim).flat_map(|row| row.chunks(8).map(signs)).collect();
+            let signed = codes.codes.iter().map(|code| (code ^ 0x80).cast_signed()).collect();
+            Run { floats, sq8: (sq8, codes), bit1, signed, signs }
         });
         let runs = runs.collect();
         Self { dim, origin, queries, runs }
@@ -47,4 +55,8 @@ impl Run {
     pub fn block(&self) -> Bit1Block<'_> {
         self.bit1.block()
     }
+}
+
+fn signs(values: &[f32]) -> u8 {
+    values.iter().rev().fold(0, |bits, x| bits << 1 | u8::from(*x > 0.0))
 }

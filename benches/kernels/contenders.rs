@@ -4,7 +4,7 @@ use std::{hint::black_box, time::Instant};
 
 use drift_codec::{Bit1Probe, Bit1Scanner, CentreScore, Sq8Scanner, bit1_scan_batch};
 use drift_kernels::{
-    Bit1Scan, Bit1Survivors, Bit1Table, Isa, bit1_isas, bit1_survivors_on, bit1_tile_len, l2_sq_rows, rotate,
+    Bit1Scan, Bit1Survivors, Bit1Table, Isa, bit1_isas, bit1_survivors_on, bit1_tile_len, dot_rows, l2_sq_rows, rotate,
     sq8_stride,
 };
 use drift_types::Metric;
@@ -19,10 +19,24 @@ const EPS: f32 = 1.9;
 /// A way to scan a run.
 pub struct Contender<'a> {
     pub name: String,
+    pub kind: Kind,
     pub bytes_per_row: f64,
     /// Queries that one scan serves.
     pub queries: usize,
-    scan: Box<dyn FnMut(&Run) + 'a>,
+    pub scan: Box<dyn FnMut(&Run) + 'a>,
+}
+
+/// What is computed of a row: contenders of one kind are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The squared distance of f32.
+    L2,
+    /// The dot product of f32.
+    Dot,
+    /// A distance by codes of 8 bits per value.
+    Bits8,
+    /// A distance by codes of 1 bit per value.
+    Bits1,
 }
 
 impl Contender<'_> {
@@ -42,9 +56,9 @@ impl Contender<'_> {
     }
 }
 
-/// All of them, f32 first.
+/// All of ours, f32 first.
 pub fn contenders(set: &Set) -> Vec<Contender<'_>> {
-    let mut all = vec![floats(set), sq8(set)];
+    let mut all = vec![floats(set), dots(set), sq8(set)];
     all.extend(bit1_isas().into_iter().map(|isa| bit1_on(set, isa)));
     all.extend([bit1(set), bit1_with_centre(set), bit1_batch(set)]);
     all
@@ -56,7 +70,18 @@ fn floats(set: &Set) -> Contender<'_> {
         l2_sq_rows(&set.queries[0], &run.floats, &mut out);
         black_box(&out);
     };
-    Contender { name: "f32".into(), bytes_per_row: 4.0 * set.dim as f64, queries: 1, scan: Box::new(scan) }
+    let bytes_per_row = 4.0 * set.dim as f64;
+    Contender { name: "f32 l2".into(), kind: Kind::L2, bytes_per_row, queries: 1, scan: Box::new(scan) }
+}
+
+fn dots(set: &Set) -> Contender<'_> {
+    let mut out = vec![0.0; RUN];
+    let scan = move |run: &Run| {
+        dot_rows(&set.queries[0], &run.floats, &mut out);
+        black_box(&out);
+    };
+    let bytes_per_row = 4.0 * set.dim as f64;
+    Contender { name: "f32 dot".into(), kind: Kind::Dot, bytes_per_row, queries: 1, scan: Box::new(scan) }
 }
 
 fn sq8(set: &Set) -> Contender<'_> {
@@ -65,11 +90,13 @@ fn sq8(set: &Set) -> Contender<'_> {
         let (sq8, codes) = &run.sq8;
         black_box(scanner.scan(&codes.block(sq8)));
     };
-    Contender { name: "SQ8".into(), bytes_per_row: sq8_stride(set.dim) as f64, queries: 1, scan: Box::new(scan) }
+    let bytes_per_row = sq8_stride(set.dim) as f64;
+    Contender { name: "SQ8".into(), kind: Kind::Bits8, bytes_per_row, queries: 1, scan: Box::new(scan) }
 }
 
 fn bit1_contender<'a>(set: &Set, name: String, queries: usize, scan: impl FnMut(&Run) + 'a) -> Contender<'a> {
-    Contender { name, bytes_per_row: bit1_tile_len(set.dim) as f64 / 16.0, queries, scan: Box::new(scan) }
+    let bytes_per_row = bit1_tile_len(set.dim) as f64 / 16.0;
+    Contender { name, kind: Kind::Bits1, bytes_per_row, queries, scan: Box::new(scan) }
 }
 
 /// The kernel alone.
