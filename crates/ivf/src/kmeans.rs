@@ -12,11 +12,11 @@ use crate::{
 
 /// Lloyd's iterations: the objective hardly moves afterwards.
 const ITERATIONS: usize = 8;
-/// Up to so many centroids all of these are made over all groups together, which leaves a tenth fewer rows
-/// to scan than two. Their cost is quadratic in `k`: beyond they become fewer.
-const ALL_ITERATIONS_ACROSS_GROUPS: usize = 512;
-/// So many are always worth it.
-const ITERATIONS_ACROSS_GROUPS_MIN: usize = 2;
+/// Up to so many centroids get all iterations over all groups together, which leaves a tenth fewer rows to
+/// scan than two. Their cost is quadratic in `k`: more centroids get fewer...
+const FULLY_ITERATED: usize = 512;
+/// ...but always so many.
+const ITERATIONS_MIN: usize = 2;
 /// Rows that train one centroid; more cost time and change little.
 const SAMPLE_PER_CENTROID: usize = 64;
 /// Above this many centroids they are found in two levels of about `sqrt(k)`:
@@ -40,8 +40,8 @@ pub fn kmeans(rows: Vectors<'_>, k: usize, seed: u64) -> Centroids {
 
 fn train(sample: Vectors<'_>, k: usize, rng: &mut ChaCha8Rng) -> Centroids {
     let first = if k <= SINGLE_LEVEL { plus_plus(sample, k, rng) } else { two_levels(sample, k, rng) };
-    let iterations = ITERATIONS * ALL_ITERATIONS_ACROSS_GROUPS / k;
-    lloyd(sample, first, iterations.clamp(ITERATIONS_ACROSS_GROUPS_MIN, ITERATIONS))
+    let iterations = ITERATIONS * FULLY_ITERATED / k;
+    lloyd(sample, first, iterations.clamp(ITERATIONS_MIN, ITERATIONS))
 }
 
 /// `at_most` of the numbers `0..n`, ascending; none when that would be all of them.

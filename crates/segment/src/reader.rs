@@ -123,6 +123,9 @@ impl SegmentReader {
 
     /// The vectors of a run.
     pub async fn exact(&self, run: u32) -> Result<Arc<ExactRun>> {
+        if let Some(exact) = self.exact_cached(run) {
+            return Ok(exact);
+        }
         self.part(run, self.opened.read_exact(run)).await
     }
 

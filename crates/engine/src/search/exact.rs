@@ -5,9 +5,9 @@ use drift_types::TopK;
 
 use super::{
     candidates::{Candidates, Hit, RowRef},
+    exact_runs::ExactRuns,
     filter::{RowSets, live_set},
     query::Query,
-    vectors::Vectors,
 };
 use crate::{Result, SearchStats, StopReason, snapshot::Snapshot};
 
@@ -43,10 +43,7 @@ pub(super) async fn search(
                 stats.stop_reason = StopReason::Deadline;
                 break 'segments;
             }
-            let exact = match view.reader.exact_cached(run) {
-                Some(exact) => exact,
-                None => view.reader.exact(run).await?,
-            };
+            let exact = view.reader.exact(run).await?;
             while let Some(ordinal) = wanted.next_if(|&row| row < end) {
                 offer(&mut top, snapshot, query, (segment, run, ordinal - entry.first_row), &exact).await?;
                 stats.rows_reranked += 1;
@@ -90,7 +87,7 @@ pub(super) async fn rerank(
     snapshot: &Snapshot,
     query: &Query,
     candidates: Candidates,
-    mut vectors: Vectors,
+    mut runs: ExactRuns,
     stats: &mut SearchStats,
 ) -> Result<Vec<Hit>> {
     let (mut top, coded) = candidates.finish();
@@ -99,9 +96,9 @@ pub(super) async fn rerank(
             break;
         }
         if let Some(later) = coded.get(i + AHEAD) {
-            vectors.bring_near(snapshot, later);
+            runs.bring_near(snapshot, later);
         }
-        let exact = vectors.of_run(snapshot, one.segment, one.run).await?;
+        let exact = runs.get(snapshot, one.segment, one.run).await?;
         offer(&mut top, snapshot, query, (one.segment, one.run, one.row), exact).await?;
         stats.rows_reranked += 1;
     }

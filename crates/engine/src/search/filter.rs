@@ -14,7 +14,7 @@ use crate::{
     Result, RowPredicate,
     compute::{Class, Compute},
     dead_set::DeadSet,
-    snapshot::{L0Table, SegmentView, Snapshot},
+    snapshot::{L0Table, RunRef, SegmentView, Snapshot},
 };
 
 /// The live rows that match, per L0 table and per segment of a snapshot.
@@ -37,21 +37,19 @@ impl RowSets {
 
     /// Matching rows of each bucket: the n_eff of the density that ranks buckets.
     pub fn rows_per_bucket(&self, snapshot: &Snapshot) -> Vec<u32> {
-        let rows_of_run = |segment: u32, run: u32| match &self.remembered[segment as usize] {
-            Some(matching) => matching.rows_of_runs[run as usize],
-            None => {
-                let entry = &snapshot.segments[segment as usize].reader.runs()[run as usize];
-                self.count_in(segment, entry.ordinals()) as u32
-            }
-        };
         let buckets = snapshot.level1.buckets.iter();
-        buckets.map(|b| b.runs.iter().map(|r| rows_of_run(r.segment, r.run)).sum()).collect()
+        buckets.map(|bucket| bucket.runs.iter().map(|&run| self.rows_of_run(snapshot, run)).sum()).collect()
     }
 
-    /// How many rows of a segment match, of those with these ordinals.
-    pub fn count_in(&self, segment: u32, ordinals: Range<u32>) -> usize {
+    /// How many rows of a run match.
+    pub fn rows_of_run(&self, snapshot: &Snapshot, RunRef { segment, run, .. }: RunRef) -> u32 {
+        if let Some(matching) = &self.remembered[segment as usize] {
+            return matching.rows_of_runs[run as usize];
+        }
+        let ordinals = snapshot.segments[segment as usize].reader.runs()[run as usize].ordinals();
         let set = &self.segments[segment as usize];
-        UnalignedBitChunk::new(set.values(), set.offset() + ordinals.start as usize, ordinals.len()).count_ones()
+        let bits = UnalignedBitChunk::new(set.values(), set.offset() + ordinals.start as usize, ordinals.len());
+        bits.count_ones() as u32
     }
 
     /// The matching rows of a segment among those with these ordinals, counted from the first of them.

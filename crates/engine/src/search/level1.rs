@@ -1,12 +1,13 @@
 use drift_ivf::{StopRule, StopState};
+use drift_types::Metric;
 
 use super::{
     candidates::Candidates,
+    exact_runs::ExactRuns,
     filter::RowSets,
     query::Query,
     sieve::{Codes, Run, Sieve},
     trace::Trace,
-    vectors::Vectors,
 };
 use crate::{
     Result, SearchStats, StopReason,
@@ -17,7 +18,7 @@ use crate::{
 const BUCKETS_PER_YIELD: usize = 512;
 
 /// So few rows of a run that match are scored one by one, without a scan of all of them.
-const PICKED: usize = 6;
+const PICKED: u32 = 6;
 
 /// Scans buckets, best first, until the stop rule is content. A trace is told of each.
 pub(super) async fn scan_buckets<'s>(
@@ -25,7 +26,7 @@ pub(super) async fn scan_buckets<'s>(
     query: &'s Query,
     sets: Option<&RowSets>,
     rule: &StopRule,
-    (out, vectors): (&mut Candidates, &mut Vectors),
+    (out, runs): (&mut Candidates, &mut ExactRuns),
     stats: &mut SearchStats,
     mut trace: Option<&mut Trace>,
 ) -> Result<()> {
@@ -57,7 +58,7 @@ pub(super) async fn scan_buckets<'s>(
         sieve.settle(out);
         // Of one bucket's rows hardly any stay.
         if stats.buckets_probed > 1 {
-            vectors.bring_fresh_near(snapshot, out);
+            runs.bring_fresh_near(snapshot, out);
         }
         stop.observe(out.kth_score(), rows);
         let features = next.and_then(|next| stop.features(&next));
@@ -107,14 +108,15 @@ fn bring_near(snapshot: &Snapshot, bucket: &Bucket) {
 async fn read_run<'s>(
     snapshot: &'s Snapshot,
     (bucket, dist_sq): (&Bucket, f32),
-    RunRef { segment, run, .. }: RunRef,
+    run_ref: RunRef,
     sets: Option<&RowSets>,
     sieve: &mut Sieve<'s>,
     out: &mut Candidates,
 ) -> Result<usize> {
+    let RunRef { segment, run, .. } = run_ref;
     let view = &snapshot.segments[segment as usize];
     let ordinals = view.reader.runs()[run as usize].ordinals();
-    let wanted = sets.map(|sets| (sets, sets.count_in(segment, ordinals.clone())));
+    let wanted = sets.map(|sets| (sets, sets.rows_of_run(snapshot, run_ref)));
     if matches!(wanted, Some((_, 0))) {
         return Ok(0);
     }
@@ -123,12 +125,14 @@ async fn read_run<'s>(
         None => Codes::Loaded(view.reader.hot(run).await?),
     };
     let (rows, first) = (codes.rows(), ordinals.start);
-    let centre_dist_sq = (codes.centre_hash() == bucket.centre_hash).then_some(dist_sq);
+    // Under an inner product buckets are ranked by another distance.
+    let is_known = codes.centre_hash() == bucket.centre_hash && snapshot.schema.metric != Metric::InnerProduct;
+    let centre_dist_sq = is_known.then_some(dist_sq);
     let run = Run { segment, run, codes, centre_dist_sq };
     match wanted {
         Some((sets, wanted)) if wanted <= PICKED => {
             sieve.pick(run, sets.rows_in(segment, ordinals), out);
-            return Ok(wanted);
+            return Ok(wanted as usize);
         }
         Some((sets, _)) => {
             let set = &sets.segments[segment as usize];

@@ -3,6 +3,7 @@
 
 mod candidates;
 mod exact;
+mod exact_runs;
 mod filter;
 mod gather;
 mod keys;
@@ -10,7 +11,6 @@ mod level1;
 mod query;
 mod sieve;
 mod trace;
-mod vectors;
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use drift_types::TopK;
 
 use self::{
     candidates::{Candidates, RowRef},
-    vectors::Vectors,
+    exact_runs::ExactRuns,
 };
 use crate::{
     Result, SearchRequest, SearchResult, SearchStats, StopReason, audit::Searched, collection::Shared,
@@ -85,9 +85,9 @@ async fn by_codes(
 ) -> Result<Vec<Hit>> {
     let mut candidates = Candidates::new(query.k);
     search_l0(snapshot, query, sets, &mut candidates, stats);
-    let mut vectors = Vectors::default();
-    level1::scan_buckets(snapshot, query, sets, rule, (&mut candidates, &mut vectors), stats, trace).await?;
-    exact::rerank(snapshot, query, candidates, vectors, stats).await
+    let mut runs = ExactRuns::default();
+    level1::scan_buckets(snapshot, query, sets, rule, (&mut candidates, &mut runs), stats, trace).await?;
+    exact::rerank(snapshot, query, candidates, runs, stats).await
 }
 
 /// L0 answers with exact scores.

@@ -57,8 +57,7 @@ pub(super) struct Run<'a> {
 pub(super) struct Sieve<'a> {
     query: &'a Query,
     origins: &'a Origins,
-    /// By origin, once a run with it is met.
-    bits: Vec<Option<Bits>>,
+    bits: BitsByOrigin<'a>,
     sq8: Option<Sq8Scanner>,
     /// What 1-bit codes have left over and nobody has scored yet, by run.
     left: Vec<Left<'a>>,
@@ -68,10 +67,16 @@ pub(super) struct Sieve<'a> {
     some: Vec<u32>,
 }
 
+/// What reads 1-bit codes, by origin, made once a run with it is met.
+struct BitsByOrigin<'a> {
+    query: &'a Query,
+    origins: &'a Origins,
+    made: Vec<Option<Bits>>,
+}
+
 struct Bits {
     scanner: Bit1Scanner,
     rescorer: Sq8Rescorer,
-    metric: Metric,
 }
 
 struct Left<'a> {
@@ -84,15 +89,14 @@ struct Left<'a> {
 
 impl<'a> Sieve<'a> {
     pub fn new(query: &'a Query, origins: &'a Origins) -> Self {
-        let bits = (0..origins.len()).map(|_| None).collect();
+        let made = (0..origins.len()).map(|_| None).collect();
+        let bits = BitsByOrigin { query, origins, made };
         Self { query, origins, bits, sq8: None, left: Vec::new(), rows: Vec::new(), some: Vec::new() }
     }
 
     /// The scanner for the origin that most rows have, if there are 1-bit codes.
     pub fn main_scanner(&mut self) -> Option<&mut Bit1Scanner> {
-        let (query, origins) = (self.query, self.origins);
-        let bits = self.bits.first_mut()?;
-        Some(&mut bits.get_or_insert_with(|| Bits::new(query, origins.get(0))).scanner)
+        (!self.bits.made.is_empty()).then(|| &mut self.bits.get(0).scanner)
     }
 
     /// Reads a run: its rows that are live, match, and cannot be ruled out are offered, now or when
@@ -112,7 +116,7 @@ impl<'a> Sieve<'a> {
         };
         let first = self.rows.len();
         self.rows.extend(rows.map(|row| (row, f32::NEG_INFINITY)));
-        let bits = self.bits[origin as usize].get_or_insert_with(|| Bits::new(self.query, self.origins.get(origin)));
+        let bits = self.bits.get(origin);
         let centre = bits.centre_score(&run);
         let left = Left { run, origin, centre, first };
         self.bring_near(&left, first..self.rows.len());
@@ -142,7 +146,7 @@ impl<'a> Sieve<'a> {
 
     fn by_bits(&mut self, origin: u32, run: Run<'a>, is_wanted: impl Fn(u32) -> bool, out: &mut Candidates) {
         let Some((codes, _)) = run.codes.bit1() else { return };
-        let bits = self.bits[origin as usize].get_or_insert_with(|| Bits::new(self.query, self.origins.get(origin)));
+        let bits = self.bits.get(origin);
         let centre = bits.centre_score(&run);
         let first = self.rows.len();
         let survivors = bits.scanner.scan(&codes, centre, out.threshold(), None);
@@ -180,7 +184,8 @@ impl<'a> Sieve<'a> {
 
     /// Scores some rows of a run.
     fn score(&mut self, Left { run, origin, centre, .. }: &Left<'_>, rows: Range<usize>, out: &mut Candidates) {
-        let (Some(bits), Some((_, offsets))) = (&mut self.bits[*origin as usize], run.codes.bit1()) else { return };
+        let Some((_, offsets)) = run.codes.bit1() else { return };
+        let bits = self.bits.get(*origin);
         let sq8 = run.codes.sq8();
         for some in self.rows[rows].chunks(AT_ONCE) {
             let threshold = out.threshold();
@@ -209,19 +214,25 @@ impl<'a> Sieve<'a> {
     }
 }
 
+impl BitsByOrigin<'_> {
+    fn get(&mut self, origin: u32) -> &mut Bits {
+        self.made[origin as usize].get_or_insert_with(|| Bits::new(self.query, self.origins.get(origin)))
+    }
+}
+
 impl Bits {
     fn new(query: &Query, origin: &[f32]) -> Self {
         let mut scanner = Bit1Scanner::new(&query.vector, query.metric, EPS);
         scanner.set_origin(origin);
-        Self { scanner, rescorer: Sq8Rescorer::new(&query.vector, query.metric, origin), metric: query.metric }
+        Self { scanner, rescorer: Sq8Rescorer::new(&query.vector, query.metric, origin) }
     }
 
     /// The score of a run's centre, from its distance if that is known.
     fn centre_score(&self, run: &Run<'_>) -> CentreScore {
         let centre = run.codes.sq8().centre;
         match run.centre_dist_sq {
-            Some(dist_sq) if self.metric != Metric::InnerProduct => CentreScore::of_l2_sq(dist_sq, centre.len()),
-            _ => self.scanner.centre_score(centre),
+            Some(dist_sq) => CentreScore::of_l2_sq(dist_sq, centre.len()),
+            None => self.scanner.centre_score(centre),
         }
     }
 }
