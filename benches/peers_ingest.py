@@ -14,7 +14,7 @@ import time
 import hnswlib
 import numpy as np
 
-from peers_static import vectors
+from peers_static import record, vectors
 
 
 def main() -> None:
@@ -44,9 +44,7 @@ def main() -> None:
         figures[f"{phase}_rows_per_s"] = len(rows) / seconds
     print("hnswlib: " + ", ".join(f"{name} {value:,.0f}" for name, value in figures.items()))
     if args.record:
-        with open(args.record, "a", encoding="utf-8") as out:
-            for name, value in figures.items():
-                out.write(f"{datetime.date.today()},hnswlib {name},{value:.4g}\n")
+        record(args.record, str(datetime.date.today()), figures)
 
 
 if __name__ == "__main__":

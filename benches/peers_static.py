@@ -77,9 +77,14 @@ def main() -> None:
             figures[f"qps_at_{recall:.2f}"] = float(np.exp(np.interp(recall, recalls, np.log(qps))))
     print(f"hnswlib, {args.name}: " + ", ".join(f"{name} {value:,.0f}" for name, value in figures.items()))
     if args.record:
-        with open(args.record, "a", encoding="utf-8") as out:
-            for name, value in figures.items():
-                out.write(f"{datetime.date.today()} {args.tag},{args.name},hnswlib {name},{value:.4g}\n")
+        record(args.record, f"{datetime.date.today()} {args.tag},{args.name}", figures)
+
+
+def record(path: str, of: str, figures: dict[str, float]) -> None:
+    """Appends figures to a CSV file; `of` says what they are of, column by column."""
+    with open(path, "a", encoding="utf-8") as out:
+        for name, value in figures.items():
+            out.write(f"{of},hnswlib {name},{value:.4g}\n")
 
 
 if __name__ == "__main__":

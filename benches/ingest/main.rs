@@ -23,7 +23,7 @@ use drift_benches::{
     data::Rows,
     peer::hnswlib,
     quiet,
-    record::{Record, today},
+    record::{Record, Recording},
     table,
 };
 use drift_engine::{CollectionSpec, Database, Result, Settings};
@@ -47,15 +47,8 @@ struct Args {
     /// Python with numpy, pyarrow and hnswlib.
     #[arg(long)]
     peer: Option<PathBuf>,
-    /// CSV file to append to.
-    #[arg(long)]
-    record: Option<PathBuf>,
-    /// Machine and commit, for the record.
-    #[arg(long, default_value = "")]
-    tag: String,
-    /// What `cargo bench` passes to every benchmark.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    recording: Recording,
 }
 
 #[tokio::main]
@@ -82,9 +75,7 @@ async fn main() -> Result<()> {
             }
         }
     }
-    if let Some(path) = &args.record {
-        report.record.append(path);
-    }
+    args.recording.append(&report.record);
     Ok(())
 }
 
@@ -132,7 +123,7 @@ struct Report<'a> {
 impl<'a> Report<'a> {
     fn new(args: &'a Args) -> Self {
         let record = Record::new("date machine commit,set,run,figure,value");
-        Self { set: &args.name, tag: format!("{} {}", today(), args.tag), alone: Vec::new(), record }
+        Self { set: &args.name, tag: args.recording.tag(), alone: Vec::new(), record }
     }
 
     fn put(&mut self, run: &str, figure: &str, value: f64) {

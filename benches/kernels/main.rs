@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use contenders::{Contender, contenders};
-use drift_benches::record::{Record, today};
+use drift_benches::record::{Record, Recording};
 use set::Set;
 
 const ROUNDS: usize = 9;
@@ -35,21 +35,14 @@ struct Args {
     /// Dimensions.
     #[arg(long, value_delimiter = ',', default_value = "128,384,768,800")]
     dim: Vec<usize>,
-    /// CSV file to append to.
-    #[arg(long)]
-    record: Option<PathBuf>,
-    /// Machine and commit, for the record.
-    #[arg(long, default_value = "")]
-    tag: String,
-    /// What `cargo bench` passes to every benchmark.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    recording: Recording,
 }
 
 fn main() {
     let args = Args::parse();
     let record = Record::new("date machine commit,rows,dim,kernel,figure,value");
-    let mut report = Report { tag: format!("{} {}", today(), args.tag), record };
+    let mut report = Report { tag: args.recording.tag(), record };
     let (near, far) = (memory::read_gb_per_s(256 << 10), memory::read_gb_per_s(256 << 20));
     println!("reading memory: {near:.1} GB/s in L2, {far:.1} GB/s beyond the caches");
     report.put(0, 0, "memory in L2", "gb_per_s", near);
@@ -63,9 +56,7 @@ fn main() {
     for (name, ns) in top_k::measure() {
         report.put(0, 0, &name, "ns_per_score", ns);
     }
-    if let Some(path) = &args.record {
-        report.record.append(path);
-    }
+    args.recording.append(&report.record);
 }
 
 struct Report {

@@ -21,7 +21,7 @@ const ASKED: [f32; 6] = [0.7, 0.8, 0.9, 0.95, 0.99, 0.995];
 
 /// Asks both and puts down, at equal recall, how many times hnswlib's queries per second Drift answers.
 pub async fn hnswlib(set: &Set, python: &Path, threads: usize, report: &mut Report) -> Result<()> {
-    let truth = set.matching(None, K);
+    let truth = set.truth(None, K);
     let mut curve = Vec::new();
     for recall in ASKED {
         let request = SearchRequest { recall: Some(recall), ..request(K) };

@@ -17,10 +17,10 @@ mod set;
 use std::{path::PathBuf, sync::Arc};
 
 use clap::{Parser, ValueEnum};
-use drift_benches::share::Share;
+use drift_benches::{record::Recording, share::Share};
 use drift_engine::{Result, SearchRequest};
 use report::Report;
-use set::{Matching, Set};
+use set::Set;
 
 /// Recalls asked at each number of rows.
 const ROWS_RECALLS: [f32; 2] = [0.95, 0.99];
@@ -60,15 +60,8 @@ struct Args {
     /// Threads of the peer's build.
     #[arg(long, default_value_t = 2)]
     peer_threads: usize,
-    /// CSV file to append to.
-    #[arg(long)]
-    record: Option<PathBuf>,
-    /// Machine and commit, for the record.
-    #[arg(long, default_value = "")]
-    tag: String,
-    /// What `cargo bench` passes to every benchmark.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    recording: Recording,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,14 +76,14 @@ enum Axis {
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    let mut report = Report::new(&args.tag);
+    let mut report = Report::new(args.recording.tag());
     let is_asked = |axis| args.axes.contains(&axis);
     if is_asked(Axis::Rows) {
         for &rows in &args.rows {
             let set = Set::load(rows, 128, args.queries).await?;
             for recall in ROWS_RECALLS {
                 let request = SearchRequest { recall: Some(recall), ..request(10) };
-                let asked = set.fastest(&request, &set.matching(None, 10)).await?;
+                let asked = set.fastest(&request, &set.truth(None, 10)).await?;
                 report.asked("rows", rows as f64, recall, &asked);
             }
             report.put("rows", rows as f64, 0.95, "load_rows_per_s", set.load_rows_per_s);
@@ -102,7 +95,7 @@ async fn main() -> Result<()> {
     if is_asked(Axis::Dim) {
         for &dim in &args.dim {
             let set = Set::load(args.dim_rows, dim, args.queries).await?;
-            report.asked("dim", dim as f64, 0.95, &set.fastest(&request(10), &set.matching(None, 10)).await?);
+            report.asked("dim", dim as f64, 0.95, &set.fastest(&request(10), &set.truth(None, 10)).await?);
             report.put("dim", dim as f64, 0.95, "load_rows_per_s", set.load_rows_per_s);
         }
     }
@@ -118,15 +111,13 @@ async fn main() -> Result<()> {
             vary_clients(&set, &args.clients, &mut report).await?;
         }
     }
-    if let Some(path) = &args.record {
-        report.record.append(path);
-    }
+    args.recording.append(&report.record);
     Ok(())
 }
 
 async fn vary_k(set: &Set, all: &[usize], report: &mut Report) -> Result<()> {
     for &k in all {
-        report.asked("k", k as f64, 0.95, &set.fastest(&request(k), &set.matching(None, k)).await?);
+        report.asked("k", k as f64, 0.95, &set.fastest(&request(k), &set.truth(None, k)).await?);
     }
     Ok(())
 }
@@ -135,13 +126,13 @@ async fn vary_filter(set: &Set, shares: &[f64], report: &mut Report) -> Result<(
     for &share in shares {
         let filter = Share::of(share);
         let request = SearchRequest { filter: Some(Arc::new(filter)), ..request(10) };
-        report.asked("match", share, 0.95, &set.fastest(&request, &set.matching(Some(filter), 10)).await?);
+        report.asked("match", share, 0.95, &set.fastest(&request, &set.truth(Some(filter), 10)).await?);
     }
     Ok(())
 }
 
 async fn vary_clients(set: &Set, all: &[usize], report: &mut Report) -> Result<()> {
-    let truth: Matching = set.matching(None, 10);
+    let truth = set.truth(None, 10);
     for &clients in all {
         report.together(clients, &set.together(&request(10), &truth, clients).await?);
     }

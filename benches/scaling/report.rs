@@ -1,9 +1,6 @@
 //! What goes to the screen and into the record.
 
-use drift_benches::{
-    ask::Asked,
-    record::{Record, today},
-};
+use drift_benches::{ask::Asked, record::Record};
 
 use crate::set::Met;
 
@@ -13,9 +10,9 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(tag: &str) -> Self {
+    pub fn new(tag: String) -> Self {
         let record = Record::new("date machine commit,axis,at,recall asked,figure,value");
-        Self { tag: format!("{} {tag}", today()), record }
+        Self { tag, record }
     }
 
     /// A figure where `axis` has the value `at`.

@@ -32,7 +32,7 @@ pub struct Set {
 }
 
 /// Rows that may be found, and how far off the k-th of them is from each query.
-pub struct Matching {
+pub struct Truth {
     live: Vec<bool>,
     /// Neighbours there are: k, or fewer if fewer rows match.
     k: usize,
@@ -64,28 +64,28 @@ impl Set {
     }
 
     /// What a search for the `k` nearest may find.
-    pub fn matching(&self, filter: Option<Share>, k: usize) -> Matching {
+    pub fn truth(&self, filter: Option<Share>, k: usize) -> Truth {
         let ids = 0..self.rows.len() as i64;
         let live: Vec<bool> = ids.map(|id| filter.is_none_or(|filter| filter.matches(id))).collect();
         let k = k.min(live.iter().filter(|live| **live).count());
         let kth = truth::kth_distances(self.rows.view(), &live, self.queries.view(), k);
-        Matching { live, k, kth }
+        Truth { live, k, kth }
     }
 
     /// The fastest pass of one client.
-    pub async fn fastest(&self, request: &SearchRequest, truth: &Matching) -> Result<Asked> {
+    pub async fn fastest(&self, request: &SearchRequest, truth: &Truth) -> Result<Asked> {
         fastest(PASSES, &self.collection, &self.queries, request, |query, ids| self.recall(truth, query, ids)).await
     }
 
     /// Several clients at once.
-    pub async fn together(&self, request: &SearchRequest, truth: &Matching, clients: usize) -> Result<Met> {
+    pub async fn together(&self, request: &SearchRequest, truth: &Truth, clients: usize) -> Result<Met> {
         let together = ask_together(&self.collection, &self.queries, request, clients, TIMES).await?;
         let recalls = together.found.iter().map(|(query, ids)| self.recall(truth, *query, ids));
         let recall = recalls.sum::<f64>() / together.found.len() as f64;
         Ok(Met { recall, queries_per_s: together.queries_per_s(), latencies: together.latencies })
     }
 
-    fn recall(&self, truth: &Matching, query: usize, ids: &[i64]) -> f64 {
+    fn recall(&self, truth: &Truth, query: usize, ids: &[i64]) -> f64 {
         let vector = self.queries.view().row(query);
         truth::recall(self.rows.view(), &truth.live, vector, truth.kth[query], truth.k, ids)
     }

@@ -14,3 +14,7 @@ pub mod stream;
 pub mod sweep;
 pub mod table;
 pub mod truth;
+
+/// The program's, for everything measured.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

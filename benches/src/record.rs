@@ -3,11 +3,12 @@
 use std::{
     fs,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use arrow_array::Date32Array;
+use clap::Args;
 
 /// Lines of a CSV file to append to.
 #[derive(Debug)]
@@ -41,8 +42,39 @@ impl Record {
     }
 }
 
+/// Where a benchmark puts its figures.
+#[derive(Clone, Debug, Args)]
+pub struct Recording {
+    /// CSV file to append to.
+    #[arg(long)]
+    record: Option<PathBuf>,
+    /// Machine and commit, for the record.
+    #[arg(long, default_value = "")]
+    tag: String,
+    /// What `cargo bench` passes to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Recording {
+    /// Today, machine and commit.
+    pub fn tag(&self) -> String {
+        format!("{} {}", today(), self.tag)
+    }
+
+    /// Appends to the file, if one was named.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn append(&self, record: &Record) {
+        if let Some(path) = &self.record {
+            record.append(path);
+        }
+    }
+}
+
 /// Today as YYYY-MM-DD, in UTC.
-pub fn today() -> String {
+fn today() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs();
     let date = Date32Array::from(vec![(seconds / 86_400) as i32]);
     arrow_cast::display::array_value_to_string(&date, 0).expect("a date")

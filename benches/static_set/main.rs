@@ -19,7 +19,7 @@ use drift_benches::{
     data::{Rows, batches, dim, neighbours},
     machine::{disk_mb, rss_mb},
     peer::hnswlib,
-    record::Record,
+    record::{Record, Recording},
     sweep::{Point, cost_at},
 };
 use drift_engine::{Collection, CollectionSpec, Database, Result, SearchRequest, Settings};
@@ -28,6 +28,8 @@ use futures::StreamExt;
 
 /// How often queries are asked where the fastest pass counts, as it does for the peer.
 const PASSES: usize = 3;
+/// How often each of several clients asks every query: what starting costs is then nothing beside it.
+const CLIENT_PASSES: usize = 20;
 
 #[derive(Parser)]
 struct Args {
@@ -52,23 +54,9 @@ struct Args {
     /// Python with numpy, pyarrow and hnswlib.
     #[arg(long)]
     peer: Option<PathBuf>,
-    /// CSV file to append to.
-    #[arg(long)]
-    record: Option<PathBuf>,
-    /// Machine and commit, for the record.
-    #[arg(long, default_value = "")]
-    tag: String,
-    /// What `cargo bench` passes to every benchmark.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    recording: Recording,
 }
-
-/// How often each of several clients asks every query: what starting costs is then nothing beside it.
-const CLIENT_PASSES: usize = 20;
-
-/// As in the program.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -79,7 +67,8 @@ async fn main() -> Result<()> {
     let database = Database::open(&uri, Settings::default()).await?;
     let base = batches(&args.base);
     let raw_mb = base.iter().map(|b| b.num_rows() * dim(b) * 4).sum::<usize>() as f64 / 1e6;
-    let mut report = Report { args: &args, record: Record::new("date machine commit,set,figure,value") };
+    let mut report =
+        Report { args: &args, tag: args.recording.tag(), record: Record::new("date machine commit,set,figure,value") };
 
     let collection = database.create_collection("bench", CollectionSpec::new(base[0].schema())).await?;
     let start = Instant::now();
@@ -149,9 +138,7 @@ async fn main() -> Result<()> {
         let peer = hnswlib(python, "peers_static.py", peer_args);
         report.beside(&peer, &curve, rows as f64 / load.as_secs_f64());
     }
-    if let Some(path) = &args.record {
-        report.record.append(path);
-    }
+    args.recording.append(&report.record);
     Ok(())
 }
 
@@ -168,12 +155,13 @@ fn recall_of(truth: &[Vec<i64>], k: usize) -> impl Fn(usize, &[i64]) -> f64 {
 /// What of a set's figures goes where.
 struct Report<'a> {
     args: &'a Args,
+    tag: String,
     record: Record,
 }
 
 impl Report<'_> {
     fn put(&mut self, figure: &str, value: f64) {
-        self.record.put(&[&self.args.tag, &self.args.name, figure], value);
+        self.record.put(&[&self.tag, &self.args.name, figure], value);
     }
 
     /// How many times faster than hnswlib, at equal recall.
@@ -181,7 +169,7 @@ impl Report<'_> {
         let mut ratio = |of: &str, ours: Option<f64>, theirs: Option<&f64>| {
             if let Some((ours, theirs)) = ours.zip(theirs) {
                 println!("{of} over hnswlib's: {:.2} ({ours:.0} / {theirs:.0})", ours / theirs);
-                self.record.put(&[&self.args.tag, &self.args.name, &format!("{of} over hnswlib")], ours / theirs);
+                self.record.put(&[&self.tag, &self.args.name, &format!("{of} over hnswlib")], ours / theirs);
             }
         };
         ratio("rows loaded per s", Some(load_rows_per_s), peer.get("build_rows_per_s"));

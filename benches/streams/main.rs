@@ -47,10 +47,6 @@ use clap::Parser;
 use drift_engine::Result;
 use report::Report;
 
-/// As in the program.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
