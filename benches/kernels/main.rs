@@ -20,8 +20,6 @@ mod prepare;
 mod set;
 mod top_k;
 
-use std::path::PathBuf;
-
 use clap::Parser;
 use contenders::{Contender, contenders};
 use drift_benches::record::{Record, Recording};

@@ -74,7 +74,7 @@ impl Recording {
 }
 
 /// Today as YYYY-MM-DD, in UTC.
-fn today() -> String {
+pub fn today() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs();
     let date = Date32Array::from(vec![(seconds / 86_400) as i32]);
     arrow_cast::display::array_value_to_string(&date, 0).expect("a date")
