@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
-use drift_ivf::StopRule;
+use drift_ivf::StopRules;
 use drift_manifest::{History, Manifest};
 use drift_segment::PartCache;
 use drift_storage::Store;
@@ -66,7 +66,7 @@ pub(crate) struct Shared {
     pub history: std::sync::Mutex<History>,
     pub totals: Totals,
     /// When a search has seen enough; each loads it once.
-    pub rule: drift_epoch::Cell<StopRule>,
+    pub rules: drift_epoch::Cell<StopRules>,
     /// Takes searches to be run again exactly.
     pub audits: Arc<Audits>,
     /// What the audits have shown.
@@ -75,7 +75,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub fn new(parts: &Parts, name: &str, manifest: Manifest, snapshot: Snapshot, history: History) -> Self {
-        let rule = recover::stored_rule(&history);
+        let rules = recover::stored_rules(&history);
         Self {
             id: manifest.collection,
             name: name.to_owned(),
@@ -94,9 +94,9 @@ impl Shared {
             garbage: Garbage::default(),
             history: std::sync::Mutex::new(history),
             totals: Totals::default(),
-            rule: drift_epoch::Cell::new(Arc::new(rule.clone())),
+            rules: drift_epoch::Cell::new(Arc::new(rules.clone())),
             audits: parts.audits.clone(),
-            walks: std::sync::Mutex::new(Walks::new(rule)),
+            walks: std::sync::Mutex::new(Walks::new(rules)),
         }
     }
 

@@ -61,6 +61,7 @@ mod router;
 mod selection;
 mod split;
 mod stop;
+mod stop_rules;
 mod urgency;
 mod walk;
 
@@ -79,6 +80,7 @@ pub use reassign::{Move, belongs_elsewhere, reassign, scatter_rows};
 pub use router::Router;
 pub use split::{Split, should_split, split};
 pub use stop::{Features, N_FEATURES, StopRule, StopState};
+pub use stop_rules::{K_CLASSES, StopRules};
 pub use urgency::{BucketLoad, Urgency};
 pub use walk::Walk;
 

@@ -49,22 +49,19 @@ impl Drop for Auditor {
 /// Audits one search, and fits its collection's rule anew when that is due; returns the time it took.
 async fn audit(searched: Searched) -> Result<Duration> {
     let shared = searched.shared.clone();
-    let handle = Handle::current();
+    let (handle, k) = (Handle::current(), searched.query.k);
     let work = move || handle.block_on(rerun(&searched));
     let (found, mut taken) = shared.compute.timed(Class::Background, work).await?;
     let Audit { sample, walk } = found?;
     shared.history.lock().unwrap_or_else(PoisonError::into_inner).sample(sample);
-    let due = {
-        let mut walks = shared.walks.lock().unwrap_or_else(PoisonError::into_inner);
-        walks.add(walk);
-        walks.due()
-    };
+    let due = shared.walks.lock().unwrap_or_else(PoisonError::into_inner).add(k, walk);
     if let Some(refit) = due {
-        let (rule, more) = shared.compute.timed(Class::Background, || refit.run()).await?;
+        let served = shared.rules.load();
+        let (rules, more) = shared.compute.timed(Class::Background, move || refit.run(&served)).await?;
         taken += more;
-        tracing::debug!("{}: stop rule fitted anew: {:?}", shared.name, rule.weights);
-        shared.history.lock().unwrap_or_else(PoisonError::into_inner).weights = Some(rule.weights.to_vec());
-        shared.rule.store(Arc::new(rule));
+        tracing::debug!("{}: stop rule fitted anew for k = {k}: {:?}", shared.name, rules.of(k).weights);
+        shared.history.lock().unwrap_or_else(PoisonError::into_inner).weights = Some(rules.weights());
+        shared.rules.store(Arc::new(rules));
     }
     shared.totals.audited(taken);
     Ok(taken)

@@ -1,10 +1,10 @@
 use std::collections::VecDeque;
 
-use drift_ivf::{N_FEATURES, StopRule, Walk, refit};
+use drift_ivf::{K_CLASSES, N_FEATURES, StopRules, Walk};
 
-/// Steps of walks kept: 200,000 floats or so.
+/// Steps of walks kept for each class of k: 200,000 floats or so.
 const STEPS_MAX: usize = 200_000 / (N_FEATURES + 1);
-/// The rule is fitted anew after this many audits,
+/// A rule is fitted anew after this many audits,
 const REFIT_MIN: usize = 16;
 /// and then when so large a part of all are new.
 const REFIT_SHARE: usize = 6;
@@ -12,8 +12,14 @@ const REFIT_SHARE: usize = 6;
 /// What the audits of a collection have shown, as far as it is kept.
 #[derive(Debug)]
 pub(crate) struct Walks {
-    /// The rule the collection was opened with.
-    prior: StopRule,
+    /// The rules the collection was opened with.
+    prior: StopRules,
+    by_class: [OfClass; K_CLASSES],
+}
+
+/// The walks of one class of k.
+#[derive(Debug, Default)]
+struct OfClass {
     /// Oldest first.
     walks: VecDeque<Walk>,
     steps: usize,
@@ -23,17 +29,32 @@ pub(crate) struct Walks {
 
 /// A fit that is due.
 pub(super) struct Refit {
-    prior: StopRule,
+    prior: StopRules,
+    class: usize,
     walks: Vec<Walk>,
 }
 
 impl Walks {
-    pub fn new(prior: StopRule) -> Self {
-        Self { prior, walks: VecDeque::new(), steps: 0, new: 0 }
+    pub fn new(prior: StopRules) -> Self {
+        Self { prior, by_class: Default::default() }
     }
 
-    /// Adds a walk, for which the oldest ones make room.
-    pub(super) fn add(&mut self, walk: Walk) {
+    /// Adds the walk of a search for `k` rows, for which the oldest of its class make room. Answers with a
+    /// fit, if enough audits of the class have come since the last one.
+    pub(super) fn add(&mut self, k: usize, walk: Walk) -> Option<Refit> {
+        let class = StopRules::class_of(k);
+        let of_class = &mut self.by_class[class];
+        of_class.add(walk);
+        of_class.due().then(|| Refit {
+            prior: self.prior.clone(),
+            class,
+            walks: of_class.walks.iter().cloned().collect(),
+        })
+    }
+}
+
+impl OfClass {
+    fn add(&mut self, walk: Walk) {
         if walk.is_empty() || walk.len() > STEPS_MAX {
             return;
         }
@@ -46,19 +67,20 @@ impl Walks {
         }
     }
 
-    /// A fit, if enough audits have come since the last one.
-    pub(super) fn due(&mut self) -> Option<Refit> {
-        if self.new < REFIT_MIN.max(self.walks.len() / REFIT_SHARE) {
-            return None;
+    fn due(&mut self) -> bool {
+        let due = self.new >= REFIT_MIN.max(self.walks.len() / REFIT_SHARE);
+        if due {
+            self.new = 0;
         }
-        self.new = 0;
-        Some(Refit { prior: self.prior.clone(), walks: self.walks.iter().cloned().collect() })
+        due
     }
 }
 
 impl Refit {
-    /// The rule that the walks suggest.
-    pub fn run(self) -> StopRule {
-        refit(&self.prior, &self.walks)
+    /// `rules` with the one that the walks suggest for their class.
+    pub fn run(self, rules: &StopRules) -> StopRules {
+        let mut rules = rules.clone();
+        rules.refit(self.class, &self.prior, &self.walks);
+        rules
     }
 }

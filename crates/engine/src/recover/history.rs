@@ -1,4 +1,4 @@
-use drift_ivf::StopRule;
+use drift_ivf::StopRules;
 use drift_manifest::{History, Manifest};
 
 use crate::{Error, ErrorKind, Result, database::Parts};
@@ -17,9 +17,7 @@ pub(super) async fn stored_history(parts: &Parts, manifest: &Manifest) -> Result
     }
 }
 
-/// The stop rule as it was fitted last; the default one if it never was.
-pub(crate) fn stored_rule(history: &History) -> StopRule {
-    let weights = history.weights.as_deref().filter(|weights| weights.iter().all(|w| w.is_finite()));
-    let weights = weights.and_then(|weights| weights.try_into().ok());
-    weights.map_or_else(StopRule::default, |weights| StopRule { weights })
+/// The stop rules as they were fitted last; the default one if they never were.
+pub(crate) fn stored_rules(history: &History) -> StopRules {
+    history.weights.as_deref().and_then(StopRules::from_weights).unwrap_or_default()
 }

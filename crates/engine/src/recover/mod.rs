@@ -7,6 +7,6 @@ mod log;
 mod log_place;
 
 pub(crate) use collection::{open_collection, remove_collection, restore};
-pub(crate) use history::stored_rule;
+pub(crate) use history::stored_rules;
 pub(crate) use log::{OpenLog, Stopped, open_log};
 pub(crate) use log_place::LogPlace;

@@ -61,7 +61,7 @@ pub(crate) async fn search(shared: &Arc<Shared>, request: &SearchRequest) -> Res
     } else if is_exact {
         exact::search(&snapshot, &query, sets.as_ref(), &mut stats).await?
     } else {
-        by_codes(&snapshot, &query, sets.as_ref(), &shared.rule.load(), &mut stats, None).await?
+        by_codes(&snapshot, &query, sets.as_ref(), shared.rules.load().of(query.k), &mut stats, None).await?
     };
     let batch = gather::winners(&snapshot, &hits, request.projection.as_deref()).await?;
     if let Some(audit) = audit.filter(|_| !is_exact && !hits.is_empty()) {
