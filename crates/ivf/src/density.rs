@@ -4,29 +4,30 @@
 /// from 2 on, big buckets push aside near ones.
 const COUNT_WEIGHT: f32 = 0.1;
 
-/// Counts whose logarithms are kept.
-const TABLE: usize = 1024;
-
-/// By how much the rows of a bucket bring it nearer: 2 s^2 ln n_b.
-#[derive(Clone, Debug)]
+/// By how much the rows of a bucket bring it nearer: 2 s^2 ln n_b, the logarithm being that of
+/// [`drift_kernels::log2`].
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Density {
-    per_e_fold: f32,
-    /// Of counts from 0 to [`TABLE`] - 1.
-    table: Vec<f32>,
+    /// 2 s^2 ln 2.
+    per_doubling: f32,
 }
 
 impl Density {
     /// Of an index with this gap. If that is not finite, nor will distances be: counts are then let be.
     pub fn new(gap: f32) -> Self {
-        let per_e_fold = COUNT_WEIGHT * gap * gap;
-        let per_e_fold = if per_e_fold.is_finite() { per_e_fold } else { 0.0 };
-        let table = (0..TABLE).map(|count| per_e_fold * (count.max(1) as f32).ln()).collect();
-        Self { per_e_fold, table }
+        let per_doubling = COUNT_WEIGHT * gap * gap * std::f32::consts::LN_2;
+        Self { per_doubling: if per_doubling.is_finite() { per_doubling } else { 0.0 } }
     }
 
-    /// What to take off the squared distance of a bucket of `count` rows; of none, as of one.
-    pub fn of(&self, count: u32) -> f32 {
-        self.table.get(count as usize).copied().unwrap_or_else(|| self.per_e_fold * (count as f32).ln())
+    /// The key of a bucket of `count` rows, of which there are some, by its squared distance.
+    pub fn key(self, dist_sq: f32, count: u32) -> f32 {
+        dist_sq - self.per_doubling * drift_kernels::log2(count)
+    }
+
+    /// Turns squared distances into keys: infinite for buckets without rows, finite for others, whose number
+    /// is returned.
+    pub fn turn_to_keys(self, distances: &mut [f32], counts: &[u32]) -> usize {
+        drift_kernels::keys_of_counts(distances, counts, self.per_doubling)
     }
 }
 
@@ -35,12 +36,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_and_formula_agree() {
+    fn keys_are_nearly_those_of_the_formula() {
         let density = Density::new(2.0);
-        for count in [1, 2, 100, 1023, 1024, 1_000_000, u32::MAX] {
-            assert_eq!(density.of(count), 0.4 * (count as f32).ln());
+        for count in [1, 2, 100, 1_000, 1_000_000] {
+            let exact = 9.0 - 0.4 * (count as f32).ln();
+            assert!((density.key(9.0, count) - exact).abs() < 0.4 * 0.06, "{count}");
+            let mut keys = [9.0; 3];
+            assert_eq!(density.turn_to_keys(&mut keys, &[count, 0, count]), 2);
+            assert_eq!(keys, [density.key(9.0, count), f32::INFINITY, density.key(9.0, count)]);
         }
-        assert_eq!(density.of(0), 0.0);
-        assert!([f32::INFINITY, f32::NAN, 1e30].into_iter().all(|gap| Density::new(gap).of(9) == 0.0));
+    }
+
+    #[test]
+    fn without_a_gap_counts_are_let_be() {
+        assert!([f32::INFINITY, f32::NAN, 1e30].into_iter().all(|gap| Density::new(gap).key(1.0, 9) == 1.0));
     }
 }

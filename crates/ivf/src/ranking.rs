@@ -5,7 +5,6 @@ use drift_types::Metric;
 
 use crate::{
     Router,
-    density::Density,
     selection::{CHUNK, Selection},
 };
 
@@ -133,7 +132,7 @@ impl<'a> Ranking<'a> {
             Some((codes, scanner)) => codes.distances_above(scanner, query_norm_sq),
             None => router.distances_sq(query),
         };
-        let remaining = distances_to_keys(&mut keys, counts, &router.density);
+        let remaining = router.density.turn_to_keys(&mut keys, counts);
         let mut ranking = Self {
             router,
             query,
@@ -229,7 +228,7 @@ impl<'a> Ranking<'a> {
         self.router.distances_sq_of(self.query, &self.chunk, &mut self.distances);
         let entries = self.chunk.iter().zip(&self.distances);
         for (&bucket, &dist_sq) in entries {
-            let key = dist_sq - self.router.density.of(self.counts[bucket as usize]);
+            let key = self.router.density.key(dist_sq, self.counts[bucket as usize]);
             self.pending.push(Entry { key, bucket, dist_sq });
         }
     }
@@ -248,20 +247,6 @@ impl Iterator for Ranking<'_> {
         self.remaining -= 1;
         Some(next)
     }
-}
-
-/// Turns |q - c|^2 + lift into keys: infinite for buckets without rows, finite for others, whose number is
-/// returned.
-fn distances_to_keys(distances: &mut [f32], counts: &[u32], density: &Density) -> usize {
-    let mut remaining = 0;
-    for (distance, &count) in distances.iter_mut().zip(counts) {
-        // What is no number comes last.
-        let key = *distance - density.of(count);
-        let key = if key < f32::MAX { key.max(f32::MIN) } else { f32::MAX };
-        *distance = if count == 0 { f32::INFINITY } else { key };
-        remaining += usize::from(count > 0);
-    }
-    remaining
 }
 
 #[cfg(test)]
@@ -287,7 +272,7 @@ mod tests {
     }
 
     fn key_of(router: &Router, dist_sq: f32, count: u32) -> f32 {
-        dist_sq - router.density.of(count)
+        router.density.key(dist_sq, count)
     }
 
     #[test]
@@ -321,7 +306,7 @@ mod tests {
         let mut scanner = Bit1Scanner::new(query, router.metric, 1.9);
         let codes = router.codes.as_ref().expect("enough buckets to be coded");
         let mut lowers = codes.distances_above(&mut scanner, drift_kernels::norm_sq(query));
-        distances_to_keys(&mut lowers, counts, &router.density);
+        router.density.turn_to_keys(&mut lowers, counts);
         let dist_sq = router.distances_sq(query);
         let ranking = router.rank(query, Some(&mut scanner), counts);
         let (remaining, shift) = (ranking.remaining(), ranking.shift);

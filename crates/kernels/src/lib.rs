@@ -1,5 +1,5 @@
-//! Arithmetic over slices: distances, rotation, scans of 8-bit and 1-bit codes, nearest centroids, bit
-//! sets.
+//! Arithmetic over slices: distances, rotation, scans of 8-bit and 1-bit codes, nearest centroids, least
+//! keys, bit sets.
 //!
 //! All SIMD of the project lives behind one fence, [`arch`](self): the public functions are safe,
 //! check their lengths, and run on the best instruction set this machine has ([`isa`]). The
@@ -10,6 +10,7 @@ mod bit1;
 pub mod bits;
 mod float;
 mod fours;
+mod keys;
 mod lines;
 mod nearest;
 mod prefetch;
@@ -22,6 +23,7 @@ pub use bit1::{
     bit1_survivors, bit1_survivors_of_four, bit1_survivors_on, bit1_tile_len,
 };
 pub use float::{add_assign, dot, dot_rows, l2_sq, l2_sq_of, l2_sq_rows, norm_sq, scale};
+pub use keys::{KEY_LANES, keys_of_counts, least_of_lanes, log2, places_within};
 pub use lines::Lines;
 pub use nearest::nearest;
 pub use prefetch::prefetch;

@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 
 use crate::{
     Sq8Query,
+    keys::{KEY_LANES, keys_of_counts_by, least_of_lanes_by, places_within_by},
     rotation::{rotate_by, wide_butterflies},
 };
 
@@ -69,6 +70,21 @@ pub(super) fn sq8_set_residual(query: &mut Sq8Query, q: &[f32], centre: &[f32]) 
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn rotate(x: &mut [f32]) {
     rotate_by(x, |window| hadamard(window));
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn keys_of_counts(distances: &mut [f32], counts: &[u32], per_doubling: f32) -> usize {
+    keys_of_counts_by(distances, counts, per_doubling)
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn least_of_lanes(keys: &[f32], above: f32) -> [f32; KEY_LANES] {
+    least_of_lanes_by(keys, above)
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn places_within(keys: &[f32], above: f32, upto: f32, out: &mut Vec<u32>) {
+    places_within_by(keys, above, upto, out)
 }
 
 #[inline]

@@ -12,7 +12,7 @@ pub mod scalar;
 
 use std::{fmt, sync::OnceLock};
 
-use crate::Sq8Query;
+use crate::{KEY_LANES, Sq8Query};
 
 /// The instruction sets the kernels are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,9 @@ pub(crate) struct Kernels {
     sq8_dot_four: unsafe fn(&Sq8Query, [&[u8]; 4]) -> [f32; 4],
     sq8_set_residual: unsafe fn(&mut Sq8Query, &[f32], &[f32]),
     rotate: unsafe fn(&mut [f32]),
+    keys_of_counts: unsafe fn(&mut [f32], &[u32], f32) -> usize,
+    least_of_lanes: unsafe fn(&[f32], f32) -> [f32; KEY_LANES],
+    places_within: unsafe fn(&[f32], f32, f32, &mut Vec<u32>),
 }
 
 impl Kernels {
@@ -111,6 +114,22 @@ impl Kernels {
         // SAFETY: only `available` hands out tables, after it detected their features.
         unsafe { (self.rotate)(x) }
     }
+
+    pub(crate) fn keys_of_counts(&self, distances: &mut [f32], counts: &[u32], per_doubling: f32) -> usize {
+        assert_eq!(distances.len(), counts.len(), "counts of another number of keys");
+        // SAFETY: only `available` hands out tables, after it detected their features.
+        unsafe { (self.keys_of_counts)(distances, counts, per_doubling) }
+    }
+
+    pub(crate) fn least_of_lanes(&self, keys: &[f32], above: f32) -> [f32; KEY_LANES] {
+        // SAFETY: only `available` hands out tables, after it detected their features.
+        unsafe { (self.least_of_lanes)(keys, above) }
+    }
+
+    pub(crate) fn places_within(&self, keys: &[f32], above: f32, upto: f32, out: &mut Vec<u32>) {
+        // SAFETY: only `available` hands out tables, after it detected their features.
+        unsafe { (self.places_within)(keys, above, upto, out) }
+    }
 }
 
 /// Fills a table from a module that names its kernels as the table does.
@@ -126,6 +145,9 @@ macro_rules! table {
             sq8_dot_four: $module::sq8_dot_four,
             sq8_set_residual: $module::sq8_set_residual,
             rotate: $module::rotate,
+            keys_of_counts: $module::keys_of_counts,
+            least_of_lanes: $module::least_of_lanes,
+            places_within: $module::places_within,
         }
     };
 }

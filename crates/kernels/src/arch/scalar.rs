@@ -3,6 +3,7 @@
 
 use crate::{
     Sq8Query,
+    keys::{KEY_LANES, keys_of_counts_by, least_of_lanes_by, places_within_by},
     rotation::{rotate_by, wide_butterflies},
 };
 
@@ -51,6 +52,21 @@ pub fn sq8_set_residual(query: &mut Sq8Query, q: &[f32], centre: &[f32]) {
 /// Rotates a vector of 1 to 2,048 values.
 pub fn rotate(x: &mut [f32]) {
     rotate_by(x, wide_butterflies::<1>);
+}
+
+/// See [`crate::keys_of_counts`]; as many counts as distances.
+pub fn keys_of_counts(distances: &mut [f32], counts: &[u32], per_doubling: f32) -> usize {
+    keys_of_counts_by(distances, counts, per_doubling)
+}
+
+/// See [`crate::least_of_lanes`].
+pub fn least_of_lanes(keys: &[f32], above: f32) -> [f32; KEY_LANES] {
+    least_of_lanes_by(keys, above)
+}
+
+/// See [`crate::places_within`].
+pub fn places_within(keys: &[f32], above: f32, upto: f32, out: &mut Vec<u32>) {
+    places_within_by(keys, above, upto, out)
 }
 
 fn sum<const L2: bool>(a: &[f32], b: &[f32]) -> f32 {

@@ -153,3 +153,45 @@ fn distances_to_rows_by_number_are_those_to_all() {
 fn lengths_are_checked_in_release_too() {
     crate::l2_sq(&[1.0; 4], &[1.0; 5]);
 }
+
+/// Keys of which some are equal, extreme or no numbers.
+fn keys(rng: &mut fastrand::Rng, n: usize) -> Vec<f32> {
+    let odd = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN, 0.0, 0.25];
+    (0..n).map(|_| if rng.u8(..) < 40 { odd[rng.usize(..odd.len())] } else { rng.f32() - 0.5 }).collect()
+}
+
+#[test]
+fn passes_over_keys_agree_with_their_definition() {
+    let mut rng = fastrand::Rng::with_seed(4);
+    for n in (0..200).chain([1_000, 8_191]) {
+        let distances = keys(&mut rng, n);
+        let counts: Vec<u32> = (0..n).map(|_| rng.u32(..) >> rng.u32(..32) & if rng.bool() { !0 } else { 0 }).collect();
+        let (above, upto) = (rng.f32() - 0.6, rng.f32() - 0.3);
+        let per_doubling = rng.f32();
+        let key = |i: usize| match distances[i] - per_doubling * crate::log2(counts[i]) {
+            _ if counts[i] == 0 => f32::INFINITY,
+            key if key.is_nan() => f32::MAX,
+            key => key.clamp(f32::MIN, f32::MAX),
+        };
+        let made: Vec<f32> = (0..n).map(key).collect();
+        let least = |keys: &[f32], lane: usize| {
+            let of_lane = keys.iter().skip(lane).step_by(KEY_LANES).copied().filter(|&key| key > above);
+            of_lane.fold(f32::INFINITY, f32::min)
+        };
+        let within = |keys: &[f32]| -> Vec<u32> {
+            (0..n as u32).filter(|&i| keys[i as usize] > above && keys[i as usize] <= upto).collect()
+        };
+        for k in available() {
+            let mut got = distances.clone();
+            let finite = k.keys_of_counts(&mut got, &counts, per_doubling);
+            assert_eq!((finite, &got), (counts.iter().filter(|&&count| count > 0).count(), &made), "{} of {n}", k.isa);
+            for keys in [&made, &distances] {
+                let lanes = k.least_of_lanes(keys, above);
+                assert!((0..KEY_LANES).all(|lane| lanes[lane] == least(keys, lane)), "{} of {n}", k.isa);
+                let mut places = vec![7; 3];
+                k.places_within(keys, above, upto, &mut places);
+                assert_eq!(places, within(keys), "{} of {n}", k.isa);
+            }
+        }
+    }
+}
