@@ -3,6 +3,8 @@ use std::ops::Range;
 use drift_types::Vectors;
 use rayon::prelude::*;
 
+use crate::coarse;
+
 /// Rows handed to a thread at a time: some hundred kilobytes of vectors, well under a millisecond.
 const ROWS_PER_TASK: usize = 256;
 
@@ -68,13 +70,19 @@ impl Centroids {
         &self.norms_sq
     }
 
-    /// The nearest centroid of each row.
+    /// The nearest centroid of each row. Where many rows meet more than a thousand centroids, a row in a
+    /// thousand may get another that is hardly farther.
     ///
     /// # Panics
     /// When the dimensions differ, or there are rows but no centroid.
     pub fn assign(&self, rows: Vectors<'_>) -> Nearest {
         assert_eq!(rows.dim(), self.dim, "rows and centroids differ in length");
         assert!(rows.is_empty() || !self.is_empty(), "no centroid to assign rows to");
+        coarse::assign(self, rows).unwrap_or_else(|| self.assign_exactly(rows))
+    }
+
+    /// The nearest centroid of each row, of which there is one if there are rows.
+    pub(crate) fn assign_exactly(&self, rows: Vectors<'_>) -> Nearest {
         let mut nearest = Nearest { index: vec![0; rows.len()], dist_sq: vec![0.0; rows.len()] };
         nearest
             .index

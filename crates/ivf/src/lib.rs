@@ -47,6 +47,7 @@ mod calibration;
 mod centroid_codes;
 mod centroids;
 mod cluster;
+mod coarse;
 mod cooldown;
 mod density;
 mod fit;
