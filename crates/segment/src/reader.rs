@@ -6,11 +6,11 @@ use arrow_schema::DataType;
 use arrow_select::take::take;
 use drift_storage::{Store, cache::CacheKey};
 use drift_types::{CollectionId, SegmentId};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use crate::{
-    Description, Error, ExactRun, FooterRef, HotRun, IdBlock, Matching, PartCache, Result, RunEntry, SegmentMeta,
-    file::File, open::Opened, parts::Cached, pins::Pins, version,
+    Description, Encoded, Error, ExactRun, FooterRef, HotRun, IdBlock, Matching, PartCache, Result, RunEntry,
+    SegmentMeta, file::File, open::Opened, parts::Cached, pins::Pins, version,
 };
 
 /// How many runs are read at once where many are needed.
@@ -119,6 +119,29 @@ impl SegmentReader {
     /// The codes of a run, if they are in memory.
     pub fn hot_cached(&self, run: u32) -> Option<Arc<HotRun>> {
         self.pins.get(run).cloned().or_else(|| self.cached(run))
+    }
+
+    /// Keeps codes and vectors of the file just written, as far as there is room: they are likely to be
+    /// asked for next, and searches that read them back would wait for the store, run by run.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if `encoded` is not what this reader was opened on.
+    pub fn warm(&self, encoded: &Encoded) -> Result<()> {
+        let warming = async {
+            let written = Opened::open(File::copied(encoded.bytes.clone()), Some(encoded.footer)).await?;
+            for (run, entry) in (0..).zip(self.runs()) {
+                let bytes = entry.hot.length + u64::from(entry.rows) * 4 * self.meta().dim as u64;
+                if self.cache.bytes_used() + bytes > self.cache.capacity() {
+                    break;
+                }
+                let hot = self.part(run, written.read_hot(run)).await?;
+                self.pins.keep(run, &hot, self.key::<Arc<HotRun>>(run));
+                self.part(run, written.read_exact(run)).await?;
+            }
+            Ok(())
+        };
+        // It would only wait for somebody who loads the same run, who then sees to it.
+        warming.now_or_never().unwrap_or(Ok(()))
     }
 
     /// The vectors of a run.

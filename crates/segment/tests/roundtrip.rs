@@ -166,6 +166,30 @@ async fn parts_are_read_once() {
     assert_eq!(reader.reads(), 4);
 }
 
+/// What was just written is read from memory, and what has no room there from the file, as ever.
+#[tokio::test]
+async fn a_warm_segment_is_read_without_the_store() {
+    let (input, _) = segment(&large());
+    let encoded = write(&input).unwrap();
+    let (store, footer) = publish(&input).await;
+    let runs = input.runs.len() as u32;
+    let cold = open(&store, Some(footer)).await.unwrap();
+    for capacity in [0, 150_000, 64 << 20] {
+        let cache = Arc::new(PartCache::new(capacity));
+        let reader = SegmentReader::open(store.clone(), "a/b.drift".into(), Some(footer), cache.clone()).await.unwrap();
+        reader.warm(&encoded).unwrap();
+        assert!(cache.bytes_used() <= capacity, "{} of {capacity}", cache.bytes_used());
+        for run in 0..runs {
+            assert_eq!(reader.hot(run).await.unwrap().sq8().codes, cold.hot(run).await.unwrap().sq8().codes);
+            let (warm, read) = (reader.exact(run).await.unwrap(), cold.exact(run).await.unwrap());
+            assert!((0..warm.rows()).all(|row| warm.row(row) == read.row(row)));
+        }
+        let reads_at_most = if capacity == 64 << 20 { 1 } else { 1 + 2 * u64::from(runs) };
+        assert!(reader.reads() <= reads_at_most, "{} reads with {capacity} bytes", reader.reads());
+        assert!(capacity > 0 || reader.reads() == reads_at_most, "nothing can be kept without room");
+    }
+}
+
 /// However few bytes there are, half of them at most are codes that stay, and they go with their segment.
 #[tokio::test]
 async fn codes_stay_while_they_fit_into_half_of_memory() {

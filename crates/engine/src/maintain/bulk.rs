@@ -25,6 +25,7 @@ pub(crate) async fn bulk_load(
     let mut manifest = shared.manifest.lock().await;
     let snapshot = shared.snapshot.load();
     let mut draft = Draft::new(shared.clone(), &snapshot, &manifest, Class::Foreground);
+    draft.is_warm = false;
     let mut ack = Ack { seq: snapshot.seq, rows: 0 };
     let mut more = true;
     while more {

@@ -33,6 +33,9 @@ pub(crate) struct DraftBucket {
 pub(super) struct Draft {
     pub shared: Arc<Shared>,
     class: Class,
+    /// Whether what is written stays in memory, as far as there is room. Not after a bulk load: it may be
+    /// larger than the cache, and searches show what of it is asked for.
+    pub is_warm: bool,
     pub schema: CollectionSchema,
     pub segments: Vec<SegmentView>,
     pub buckets: Vec<DraftBucket>,
@@ -86,6 +89,7 @@ impl Draft {
         Self {
             shared,
             class,
+            is_warm: true,
             schema: snapshot.schema.as_ref().clone(),
             segments: snapshot.segments.clone(),
             buckets: buckets.collect(),
@@ -296,10 +300,13 @@ impl Draft {
         let (encoded, moved) = self.run(work).await??;
         self.log.bytes_written += encoded.bytes.len() as u64;
         let path = drift_manifest::paths::segment_path(self.shared.id, id);
-        self.shared.store.publish(&path, encoded.bytes).await?;
-        let reader =
+        self.shared.store.publish(&path, encoded.bytes.clone()).await?;
+        let mut reader =
             SegmentReader::open(self.shared.store.clone(), path, Some(encoded.footer), self.shared.cache.clone())
                 .await?;
+        if self.is_warm {
+            reader = self.run(move || reader.warm(&encoded).map(|()| reader)).await??;
+        }
         self.segments.push(SegmentView {
             place,
             reader: Arc::new(reader),
