@@ -11,6 +11,9 @@ const LARGEST: f64 = 32768.0;
 /// Larger numbers leave f32 no room to add them up.
 const KNOWN: f64 = 1e37;
 
+/// Additions that do not wait for each other.
+const LANES: usize = 8;
+
 /// What codes and factors follow from, of one row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Factors {
@@ -34,12 +37,10 @@ pub(crate) struct Rounded {
 impl Factors {
     /// Of the row `x`, r = `rotated` being P(x - centre) and `centre_rotated` P(centre - origin).
     pub fn of(x: &[f32], centre: &[f32], rotated: &[f32], centre_rotated: &[f32]) -> Self {
-        let square = |(&x, &c): (&f32, &f32)| (f64::from(x) - f64::from(c)).powi(2);
-        let norm_sq: f64 = x.iter().zip(centre).map(square).sum();
+        let norm_sq = sum(x, centre, |x, c| (x - c) * (x - c));
         // <s, r>: each sign is that of its value.
-        let along: f64 = rotated.iter().map(|&r| f64::from(r.abs())).sum();
-        let signed = |(&r, &c): (&f32, &f32)| if r >= 0.0 { f64::from(c) } else { -f64::from(c) };
-        let centre = rotated.iter().zip(centre_rotated).map(signed).sum();
+        let along = sum(rotated, rotated, |r, _| r.abs());
+        let centre = sum(rotated, centre_rotated, |r, c| if r >= 0.0 { c } else { -c });
         if along == 0.0 {
             return Self { norm_sq, b: 0.0, centre, error: 0.0 };
         }
@@ -81,6 +82,22 @@ impl From<&[Factors]> for Rounded {
         let scales = Bit1Scales { a: used(scale_a), b: used(scale_b), error: (error * (1.0 + 1e-6)) as f32 };
         Self { halves, scales }
     }
+}
+
+/// The sum of a term for each pair of values: in lanes, so that no addition waits for the one before, and
+/// in the same order on every machine.
+fn sum(left: &[f32], right: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let ((left, left_rest), (right, right_rest)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
+    for (left, right) in left.iter().zip(right) {
+        for (lane, (&left, &right)) in lanes.iter_mut().zip(left.iter().zip(right)) {
+            *lane += term(left.into(), right.into());
+        }
+    }
+    for (lane, (&left, &right)) in lanes.iter_mut().zip(left_rest.iter().zip(right_rest)) {
+        *lane += term(left.into(), right.into());
+    }
+    lanes.iter().sum()
 }
 
 /// The unit in which the largest of `values` is about [`LARGEST`]; positive also if that is zero.
