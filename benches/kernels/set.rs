@@ -11,10 +11,10 @@ pub struct Run {
     pub sq8: (Sq8, Sq8Codes),
     pub bit1: Bit1Codes,
     /// The 8-bit codes as numbers around 0, which peers want.
-    #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "only peers read it"))]
+    #[cfg(feature = "peers")]
     pub signed: Vec<i8>,
     /// One bit per value, row by row from a new byte on: whether it is positive.
-    #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "only peers read it"))]
+    #[cfg(feature = "peers")]
     pub signs: Vec<u8>,
 }
 
@@ -38,9 +38,19 @@ impl Set {
             let sq8 = Sq8::train(&floats, dim);
             let codes = sq8.encode(&floats);
             let bit1 = bit1.encode(&floats, &sq8.centre);
+            #[cfg(feature = "peers")]
             let signs = floats.chunks(dim).flat_map(|row| row.chunks(8).map(signs)).collect();
+            #[cfg(feature = "peers")]
             let signed = codes.codes.iter().map(|code| (code ^ 0x80).cast_signed()).collect();
-            Run { floats, sq8: (sq8, codes), bit1, signed, signs }
+            Run {
+                floats,
+                sq8: (sq8, codes),
+                bit1,
+                #[cfg(feature = "peers")]
+                signed,
+                #[cfg(feature = "peers")]
+                signs,
+            }
         });
         let runs = runs.collect();
         Self { dim, origin, queries, runs }
@@ -57,6 +67,7 @@ impl Run {
     }
 }
 
+#[cfg(feature = "peers")]
 fn signs(values: &[f32]) -> u8 {
     values.iter().rev().fold(0, |bits, x| bits << 1 | u8::from(*x > 0.0))
 }
