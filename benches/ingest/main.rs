@@ -34,10 +34,6 @@ use drift_engine::{CollectionSpec, Database, Result, Settings};
 use flow::Phase;
 use searcher::{Searcher, Seen, quiet_latencies};
 
-/// As in the program.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 #[derive(Parser)]
 struct Args {
     /// What the record calls the set.

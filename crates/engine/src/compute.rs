@@ -18,6 +18,20 @@ pub(crate) enum Class {
     Background,
 }
 
+/// How much this thread gives way to those of clients: where they want all cores, it has a tenth of what each
+/// of them has. A search that it interrupts would wait for a tick of the system's clock.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    const NICENESS: i32 = 10;
+    // Of all systems only Linux knows niceness of one thread.
+    if let Err(e) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::warn!("maintenance cannot give way to searches: {e}");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
+
 #[derive(Clone)]
 pub(crate) struct Compute {
     foreground: Arc<ThreadPool>,
@@ -27,15 +41,18 @@ pub(crate) struct Compute {
 impl Compute {
     pub fn new() -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let pool = |name: &'static str, threads| {
+        let pool = |name: &'static str, threads, begin: fn()| {
             ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .thread_name(move |i| format!("drift-{name}-{i}"))
+                .start_handler(move |_| begin())
                 .build()
                 .map(Arc::new)
                 .map_err(|e| Error::internal(format!("cannot start the {name} threads: {e}")))
         };
-        Ok(Self { foreground: pool("compute", cores)?, background: pool("janitor", cores.saturating_sub(1).max(1))? })
+        let foreground = pool("compute", cores, || {})?;
+        let background = pool("janitor", cores.saturating_sub(1).max(1), give_way)?;
+        Ok(Self { foreground, background })
     }
 
     /// Runs `work` on the pool of `class`; a panic in it becomes an error.
