@@ -22,7 +22,7 @@ RECALL = 0.95
 SETTLE_S = 12.0  # the server tidies up when no writes came for 5 s, and its allocator gives back what is free
 
 # Share of the vectors' bytes that the cache may hold; None: as much as it wants.
-CACHES = {"all in memory": None, "codes in memory": 0.45, "collection 10 x the cache": 0.1, "cold": 0.02}
+CACHES = {"all in memory": None, "codes in memory": 0.36, "collection 10 x the cache": 0.1, "cold": 0.02}
 
 
 class Figures(NamedTuple):

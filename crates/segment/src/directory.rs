@@ -51,10 +51,6 @@ pub struct RunEntry {
     pub hot: Place,
     /// The exact vectors; its checksum covers the region's chunk table.
     pub cold: Place,
-    /// Mean of the run's rows when written; `dim` values in index space.
-    pub centroid: ScalarBuffer<f32>,
-    /// Sum of the rows in index space; `dim` values.
-    pub sum: ScalarBuffer<f32>,
     /// Mean squared distance of the rows to their mean, in index space.
     pub mean_sq_radius: f32,
     /// Largest squared norm of a row, in index space.
@@ -68,8 +64,18 @@ impl RunEntry {
     }
 }
 
+/// What else is known of a run's rows: as large as two vectors, and searches do without, so it is not kept
+/// in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunStatistics {
+    /// Mean of the run's rows when written; `dim` values in index space.
+    pub centroid: ScalarBuffer<f32>,
+    /// Sum of the rows in index space; `dim` values.
+    pub sum: ScalarBuffer<f32>,
+}
+
 /// Encodes the directory of vectors of `dim` values.
-pub(crate) fn encode(runs: &[RunEntry], dim: usize) -> Result<Vec<u8>, ArrowError> {
+pub(crate) fn encode(runs: &[RunEntry], statistics: &[RunStatistics], dim: usize) -> Result<Vec<u8>, ArrowError> {
     fn u32s(runs: &[RunEntry], of: impl Fn(&RunEntry) -> u32) -> ArrayRef {
         Arc::new(UInt32Array::from_iter_values(runs.iter().map(of)))
     }
@@ -79,8 +85,8 @@ pub(crate) fn encode(runs: &[RunEntry], dim: usize) -> Result<Vec<u8>, ArrowErro
     fn f32s(runs: &[RunEntry], of: impl Fn(&RunEntry) -> f32) -> ArrayRef {
         Arc::new(Float32Array::from_iter_values(runs.iter().map(of)))
     }
-    let vectors = |of: fn(&RunEntry) -> &[f32]| -> Result<ArrayRef, ArrowError> {
-        let values: Vec<f32> = runs.iter().flat_map(of).copied().collect();
+    let vectors = |of: fn(&RunStatistics) -> &[f32]| -> Result<ArrayRef, ArrowError> {
+        let values: Vec<f32> = statistics.iter().flat_map(of).copied().collect();
         let item = Arc::new(Field::new("item", DataType::Float32, false));
         let values = Arc::new(Float32Array::from(values));
         Ok(Arc::new(FixedSizeListArray::try_new(item, dim as i32, values, None)?))
@@ -98,8 +104,8 @@ pub(crate) fn encode(runs: &[RunEntry], dim: usize) -> Result<Vec<u8>, ArrowErro
         ("cold_crc", u32s(runs, |run| run.cold.crc)),
         ("mean_sq_radius", f32s(runs, |run| run.mean_sq_radius)),
         ("max_norm_sq", f32s(runs, |run| run.max_norm_sq)),
-        ("centroid", vectors(|run| &run.centroid)?),
-        ("sum", vectors(|run| &run.sum)?),
+        ("centroid", vectors(|of| &of.centroid)?),
+        ("sum", vectors(|of| &of.sum)?),
     ];
     let field = |(name, column): &(&str, ArrayRef)| Field::new(*name, column.data_type().clone(), false);
     let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
@@ -113,21 +119,39 @@ pub(crate) fn encode(runs: &[RunEntry], dim: usize) -> Result<Vec<u8>, ArrowErro
 /// Reads the directory, whose checksum has been verified, and checks that its runs cover the rows
 /// in order and lie before `end`.
 pub(crate) fn parse(bytes: &[u8], identity: Identity, end: u64) -> Result<Vec<RunEntry>, Flaw> {
-    let decoded = |e: ArrowError| format!("DIRECTORY: {e}");
-    let (_, batches) = read_stream(bytes).map_err(decoded)?;
-    let batch = batches.first().ok_or("DIRECTORY: no batch")?;
-    let columns = Columns { batch, dim: identity.dim as usize };
+    let columns = Columns::parse(bytes, identity)?;
+    columns.statistics()?;
     let runs = columns.runs()?;
     check(&runs, identity, end)?;
     Ok(runs)
 }
 
-struct Columns<'a> {
-    batch: &'a RecordBatch,
+/// Reads what [`parse`] leaves in a directory it has accepted.
+pub(crate) fn parse_statistics(bytes: &[u8], identity: Identity) -> Result<Vec<RunStatistics>, Flaw> {
+    Columns::parse(bytes, identity)?.statistics()
+}
+
+struct Columns {
+    batch: RecordBatch,
     dim: usize,
 }
 
-impl Columns<'_> {
+impl Columns {
+    fn parse(bytes: &[u8], identity: Identity) -> Result<Self, Flaw> {
+        let (_, mut batches) = read_stream(bytes).map_err(|e| format!("DIRECTORY: {e}"))?;
+        let batch = if batches.is_empty() { Err("DIRECTORY: no batch") } else { Ok(batches.swap_remove(0)) }?;
+        Ok(Self { batch, dim: identity.dim as usize })
+    }
+
+    fn statistics(&self) -> Result<Vec<RunStatistics>, Flaw> {
+        let (centroid, sum) = (self.vectors("centroid")?, self.vectors("sum")?);
+        let of = |i: usize| RunStatistics {
+            centroid: centroid.slice(i * self.dim, self.dim),
+            sum: sum.slice(i * self.dim, self.dim),
+        };
+        Ok((0..self.batch.num_rows()).map(of).collect())
+    }
+
     fn runs(&self) -> Result<Vec<RunEntry>, Flaw> {
         let (bucket, generation) = (self.numbers::<UInt32Type>("bucket")?, self.numbers::<UInt32Type>("generation")?);
         let (first_row, rows) = (self.numbers::<UInt32Type>("first_row")?, self.numbers::<UInt32Type>("rows")?);
@@ -135,7 +159,6 @@ impl Columns<'_> {
         let cold = self.places(["cold_offset", "cold_length", "cold_crc"])?;
         let mean_sq_radius = self.numbers::<Float32Type>("mean_sq_radius")?;
         let max_norm_sq = self.numbers::<Float32Type>("max_norm_sq")?;
-        let (centroid, sum) = (self.vectors("centroid")?, self.vectors("sum")?);
         let run = |i: usize| RunEntry {
             bucket: BucketId(bucket.value(i)),
             generation: generation.value(i),
@@ -143,8 +166,6 @@ impl Columns<'_> {
             rows: rows.value(i),
             hot: hot[i],
             cold: cold[i],
-            centroid: centroid.slice(i * self.dim, self.dim),
-            sum: sum.slice(i * self.dim, self.dim),
             mean_sq_radius: mean_sq_radius.value(i),
             max_norm_sq: max_norm_sq.value(i),
         };
@@ -221,24 +242,31 @@ mod tests {
             rows: 2,
             hot: place(1 + u64::from(i)),
             cold: place(3 + u64::from(i)),
-            centroid: vec![0.5; DIM as usize].into(),
-            sum: vec![1.0; DIM as usize].into(),
             mean_sq_radius: 0.0,
             max_norm_sq: 1.0,
         };
         vec![run(0), run(1)]
     }
 
-    fn reread(runs: &[RunEntry]) -> Result<Vec<RunEntry>, Flaw> {
+    fn statistics() -> Vec<RunStatistics> {
+        let run = |i: u8| RunStatistics {
+            centroid: vec![f32::from(i); DIM as usize].into(),
+            sum: vec![2.0; DIM as usize].into(),
+        };
+        vec![run(0), run(1)]
+    }
+
+    fn reread(runs: &[RunEntry]) -> Result<(Vec<RunEntry>, Vec<RunStatistics>), Flaw> {
         let rows = runs.iter().fold(0, |sum: u32, run| sum.wrapping_add(run.rows));
         let (id, collection) = (SegmentId(Ulid(1)), CollectionId(Ulid(2)));
         let identity = Identity { id, collection, rows, dim: DIM, runs: 2 };
-        parse(&encode(runs, DIM as usize).unwrap(), identity, END)
+        let bytes = encode(runs, &statistics(), DIM as usize).unwrap();
+        Ok((parse(&bytes, identity, END)?, parse_statistics(&bytes, identity)?))
     }
 
     #[test]
     fn what_is_written_is_read() {
-        assert_eq!(reread(&runs()).unwrap(), runs());
+        assert_eq!(reread(&runs()).unwrap(), (runs(), statistics()));
     }
 
     #[test]

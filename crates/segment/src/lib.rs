@@ -70,7 +70,7 @@ mod write;
 pub use bloom::KeyFilter;
 pub use cold::ExactRun;
 pub use describe::{Description, RunSize, SectionSize};
-pub use directory::{Place, RunEntry};
+pub use directory::{Place, RunEntry, RunStatistics};
 pub use error::{Error, Result};
 pub use footer::FooterRef;
 pub use hot::{HotRun, centre_hash};

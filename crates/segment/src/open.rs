@@ -6,7 +6,8 @@ use drift_storage::page::PAGE;
 use drift_types::Metric;
 
 use crate::{
-    Error, ExactRun, FooterRef, HotRun, IdBlock, KeyFilter, KeyPage, Result, RunEntry, SegmentMeta, directory,
+    Error, ExactRun, FooterRef, HotRun, IdBlock, KeyFilter, KeyPage, Result, RunEntry, RunStatistics, SegmentMeta,
+    directory,
     error::{Flaw, verify},
     file::File,
     footer::{Footer, Section, SectionKind},
@@ -76,7 +77,8 @@ impl Opened {
         let payload = Payload::new(
             file.clone(),
             footer.section(SectionKind::Payload)?,
-            blob(SectionKind::PayloadSums)?,
+            // A copy, so that a few checksums do not keep the whole footer in memory.
+            Bytes::copy_from_slice(&blob(SectionKind::PayloadSums)?),
             meta.payload_schema(),
             identity.rows as usize,
         )?;
@@ -110,6 +112,18 @@ impl Opened {
             Ordering::Equal => None,
             Ordering::Greater => Some(column - 1),
         }
+    }
+
+    /// What the directory says of runs beside their entries.
+    pub(crate) async fn read_statistics(&self) -> Result<Vec<RunStatistics>> {
+        let start = self.place.offset;
+        let bytes = self.file.read(start..start + self.place.length).await?;
+        let parsed = verify(&bytes, self.place.crc).and_then(|()| {
+            let section = self.footer.section(SectionKind::Directory)?;
+            let directory = (section.offset - start) as usize..(section.end() - start) as usize;
+            directory::parse_statistics(&bytes[directory], self.footer.identity)
+        });
+        parsed.map_err(|flaw| self.file.flawed(flaw, start))
     }
 
     pub(crate) async fn read_ids(&self) -> Result<Arc<IdBlock>> {

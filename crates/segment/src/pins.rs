@@ -1,27 +1,43 @@
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use drift_storage::cache::{Cache, CacheKey};
 use drift_types::SegmentId;
 
-use crate::{HotRun, Part};
+use crate::{HotRun, Part, RunEntry};
 
 /// What all readers of a process keep in memory, bounded by bytes: the codes of runs, which every search
 /// needs and finds here without counting references or taking a lock, and a cache of everything else.
 ///
-/// Codes that were read stay as long as their segment, up to half of all bytes; what comes then goes
-/// through the cache like the rest.
+/// Codes that were read stay as long as their segment. Those of all open segments do if they fit into seven
+/// eighths of all bytes; else they stay up to half of them, and what comes then goes through the cache like
+/// the rest.
 #[derive(Debug)]
 pub struct PartCache {
     capacity: u64,
-    /// Bytes of codes that stay.
-    pinned: Mutex<u64>,
+    codes: Mutex<CodeBytes>,
     cache: Cache<Part>,
+}
+
+#[derive(Debug, Default)]
+struct CodeBytes {
+    /// Of all open segments, as long as they are in their files.
+    all: u64,
+    /// Of those that stay, in memory.
+    pinned: u64,
+}
+
+impl CodeBytes {
+    /// At most so many may stay.
+    fn pinned_max(&self, capacity: u64) -> u64 {
+        let most = capacity - capacity / 8;
+        if self.all <= most { most } else { capacity / 2 }
+    }
 }
 
 impl PartCache {
     /// At most `capacity` bytes in all.
     pub fn new(capacity: u64) -> Self {
-        Self { capacity, pinned: Mutex::new(0), cache: Cache::new(capacity) }
+        Self { capacity, codes: Mutex::default(), cache: Cache::new(capacity) }
     }
 
     /// A part that may be let go at any time, if it is here.
@@ -45,7 +61,7 @@ impl PartCache {
 
     /// Bytes held.
     pub fn bytes_used(&self) -> u64 {
-        *self.pinned.lock().unwrap_or_else(PoisonError::into_inner) + self.cache.bytes_used()
+        self.codes().pinned + self.cache.bytes_used()
     }
 
     /// Bytes that may be held.
@@ -55,19 +71,23 @@ impl PartCache {
 
     /// Takes room for codes that stay; answers whether there is.
     fn reserve(&self, bytes: u64) -> bool {
-        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-        if *pinned + bytes > self.capacity / 2 {
+        let mut codes = self.codes();
+        if codes.pinned + bytes > codes.pinned_max(self.capacity) {
             return false;
         }
-        *pinned += bytes;
-        self.cache.set_capacity(self.capacity - *pinned);
+        codes.pinned += bytes;
+        self.cache.set_capacity(self.capacity - codes.pinned);
         true
     }
 
     fn release(&self, bytes: u64) {
-        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-        *pinned -= bytes;
-        self.cache.set_capacity(self.capacity - *pinned);
+        let mut codes = self.codes();
+        codes.pinned -= bytes;
+        self.cache.set_capacity(self.capacity - codes.pinned);
+    }
+
+    fn codes(&self) -> MutexGuard<'_, CodeBytes> {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,12 +96,16 @@ impl PartCache {
 pub(crate) struct Pins {
     shared: Arc<PartCache>,
     runs: Box<[OnceLock<Arc<HotRun>>]>,
+    /// Of all runs, in the file.
+    bytes: u64,
 }
 
 impl Pins {
-    /// None so far, of so many runs.
-    pub(crate) fn new(shared: Arc<PartCache>, runs: usize) -> Self {
-        Self { shared, runs: (0..runs).map(|_| OnceLock::new()).collect() }
+    /// None so far, of these runs.
+    pub(crate) fn new(shared: Arc<PartCache>, runs: &[RunEntry]) -> Self {
+        let bytes = runs.iter().map(|run| run.hot.length).sum();
+        shared.codes().all += bytes;
+        Self { shared, runs: runs.iter().map(|_| OnceLock::new()).collect(), bytes }
     }
 
     /// The codes of a run, if they stay.
@@ -106,5 +130,6 @@ impl Drop for Pins {
     fn drop(&mut self) {
         let bytes = self.runs.iter().filter_map(OnceLock::get).map(|codes| codes.bytes()).sum();
         self.shared.release(bytes);
+        self.shared.codes().all -= self.bytes; // after it: what stays is a part of them
     }
 }

@@ -10,7 +10,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use crate::{
     Description, Encoded, Error, ExactRun, FooterRef, HotRun, IdBlock, Matching, PartCache, Result, RunEntry,
-    SegmentMeta, file::File, open::Opened, parts::Cached, pins::Pins, version,
+    RunStatistics, SegmentMeta, file::File, open::Opened, parts::Cached, pins::Pins, version,
 };
 
 /// How many runs are read at once where many are needed.
@@ -35,7 +35,7 @@ impl SegmentReader {
     /// [`Error::Newer`] if the file is of a later format.
     pub async fn open(store: Store, path: String, footer: Option<FooterRef>, cache: Arc<PartCache>) -> Result<Self> {
         let opened = Opened::open(File::new(store, path), footer).await?;
-        let pins = Arc::new(Pins::new(cache.clone(), opened.runs.len()));
+        let pins = Arc::new(Pins::new(cache.clone(), &opened.runs));
         Ok(Self { opened: Arc::new(opened), cache, pins })
     }
 
@@ -62,6 +62,11 @@ impl SegmentReader {
     /// The runs, by ordinal.
     pub fn runs(&self) -> &[RunEntry] {
         &self.opened.runs
+    }
+
+    /// What else is known of the runs, by ordinal, read anew.
+    pub async fn statistics(&self) -> Result<Vec<RunStatistics>> {
+        self.opened.read_statistics().await
     }
 
     /// Where the footer is: with it the segment opens in one read.

@@ -42,7 +42,7 @@ impl Opened {
         self.verify_key_index(ids.as_deref(), &mut wrong).await;
         self.verify_key_filter(ids.as_deref(), &mut wrong).await;
         wrong.0.extend(self.payload.verify().await);
-        wrong.keep(self.verify_statistics());
+        wrong.keep(self.verify_statistics().await);
         wrong.0
     }
 
@@ -107,10 +107,11 @@ impl Opened {
         }
     }
 
-    fn verify_statistics(&self) -> Result<()> {
+    async fn verify_statistics(&self) -> Result<()> {
+        let statistics = self.read_statistics().await?;
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
-        let unsound = self.runs.iter().position(|run| {
-            !finite(&run.centroid) || !finite(&run.sum) || !finite(&[run.mean_sq_radius, run.max_norm_sq])
+        let unsound = self.runs.iter().zip(&statistics).position(|(run, of)| {
+            !finite(&of.centroid) || !finite(&of.sum) || !finite(&[run.mean_sq_radius, run.max_norm_sq])
         });
         let Some(run) = unsound else { return Ok(()) };
         let at = self.footer.section(SectionKind::Directory).map_or(self.place.offset, |section| section.offset);

@@ -9,7 +9,7 @@ use drift_storage::page::PAGE;
 
 use crate::{
     Error, FooterRef, Result, RunInput, SegmentInput, bloom, cold,
-    directory::{self, Place, RunEntry},
+    directory::{self, Place, RunEntry, RunStatistics},
     footer::{Footer, Section, SectionKind},
     hot,
     identity::Identity,
@@ -56,11 +56,12 @@ pub fn write(input: &SegmentInput) -> Result<Encoded> {
     ];
     let runs: Vec<RunEntry> =
         input.runs.iter().zip(hot).zip(cold).map(|((run, hot), cold)| entry(run, hot, cold)).collect();
+    let statistics: Vec<RunStatistics> = input.runs.iter().map(statistics).collect();
     let mut origin = Vec::new();
     le::put_f32s(&mut origin, input.origin.as_deref().unwrap_or_default());
     let blobs = [
         (SectionKind::Schema, input.meta.encode()?),
-        (SectionKind::Directory, directory::encode(&runs, input.meta.dim)?),
+        (SectionKind::Directory, directory::encode(&runs, &statistics, input.meta.dim)?),
         (SectionKind::PayloadSums, sums),
         (SectionKind::Origin, origin),
         (SectionKind::KeyFences, key_fences),
@@ -131,11 +132,13 @@ fn entry(run: &RunInput, hot: Place, cold: Place) -> RunEntry {
         rows: run.rows.len() as u32,
         hot,
         cold,
-        centroid: run.centroid.clone().into(),
-        sum: run.sum.clone().into(),
         mean_sq_radius: run.mean_sq_radius,
         max_norm_sq: run.max_norm_sq,
     }
+}
+
+fn statistics(run: &RunInput) -> RunStatistics {
+    RunStatistics { centroid: run.centroid.clone().into(), sum: run.sum.clone().into() }
 }
 
 fn identity(input: &SegmentInput) -> Identity {
