@@ -49,6 +49,7 @@ mod error;
 mod file;
 mod find;
 mod footer;
+mod found;
 mod hot;
 mod identity;
 mod ids;

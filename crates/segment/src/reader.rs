@@ -10,7 +10,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use crate::{
     Description, Encoded, Error, ExactRun, FooterRef, HotRun, IdBlock, Matching, PartCache, Result, RunEntry,
-    RunStatistics, SegmentMeta, file::File, open::Opened, parts::Cached, pins::Pins, version,
+    RunStatistics, SegmentMeta, file::File, found::Found, open::Opened, parts::Cached, pins::Pins, version,
 };
 
 /// How many runs are read at once where many are needed.
@@ -26,6 +26,7 @@ pub struct SegmentReader {
     pub(crate) opened: Arc<Opened>,
     cache: Arc<PartCache>,
     pins: Arc<Pins>,
+    found: Arc<Found<ExactRun>>,
 }
 
 impl SegmentReader {
@@ -36,7 +37,8 @@ impl SegmentReader {
     pub async fn open(store: Store, path: String, footer: Option<FooterRef>, cache: Arc<PartCache>) -> Result<Self> {
         let opened = Opened::open(File::new(store, path), footer).await?;
         let pins = Arc::new(Pins::new(cache.clone(), &opened.runs));
-        Ok(Self { opened: Arc::new(opened), cache, pins })
+        let found = Arc::new(Found::new(opened.runs.len()));
+        Ok(Self { opened: Arc::new(opened), cache, pins, found })
     }
 
     /// The segment's id.
@@ -159,7 +161,11 @@ impl SegmentReader {
 
     /// The vectors of a run, if they are in the cache.
     pub fn exact_cached(&self, run: u32) -> Option<Arc<ExactRun>> {
-        self.cached(run)
+        self.found.get(run).or_else(|| {
+            let exact = self.cached(run)?;
+            self.found.put(run, &exact);
+            Some(exact)
+        })
     }
 
     /// The rows that a filter matches, dead ones included: as remembered, or as `find` says. `fingerprint`

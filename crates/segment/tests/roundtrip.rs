@@ -167,6 +167,25 @@ async fn parts_are_read_once() {
     assert_eq!(reader.reads(), 4);
 }
 
+/// Vectors are found without the cache, but not beyond it.
+#[tokio::test]
+async fn vectors_that_the_cache_let_go_of_are_read_again() {
+    let (input, _) = segment(&large());
+    let (store, footer) = publish(&input).await;
+    let cache = Arc::new(PartCache::new(1 << 20));
+    let reader = SegmentReader::open(store, "a/b.drift".into(), Some(footer), cache.clone()).await.unwrap();
+    let first = reader.exact(1).await.unwrap();
+    for _ in 0..30 {
+        assert!(Arc::ptr_eq(&first, &reader.exact(1).await.unwrap()));
+    }
+    cache.forget(input.id);
+    drop(first);
+    assert!(reader.exact_cached(1).is_none());
+    let reads = reader.reads();
+    reader.exact(1).await.unwrap();
+    assert_eq!(reader.reads(), reads + 1);
+}
+
 /// What was just written is read from memory, and what has no room there from the file, as ever.
 #[tokio::test]
 async fn a_warm_segment_is_read_without_the_store() {
