@@ -80,6 +80,61 @@ def adbc_road(sql, parameters, rows):
     return road
 
 
+def prepared_road(sql, rows):
+    """A prepared statement as Flight SQL defines it, without a driver: DoPut of the vector, GetFlightInfo, DoGet."""
+
+    def road(address, queries):
+        import pyarrow.flight as fl
+
+        with fl.connect(address) as client:
+            request = fl.Action("CreatePreparedStatement", in_any("ActionCreatePreparedStatementRequest", sql.encode()))
+            handle = field_1(out_of_any(next(iter(client.do_action(request))).body.to_pybytes()))
+            bound = [vector_parameter(query) for query in queries]
+
+            def call(i):
+                writer, answers = client.do_put(statement(handle), bound[i].schema)
+                writer.write_batch(bound[i])
+                writer.done_writing()
+                answer = answers.read()
+                writer.close()
+                # A server may bind parameters by giving the statement another name.
+                named = answer and field_1(answer.to_pybytes())
+                info = client.get_flight_info(statement(named or handle))
+                table = filled(client.do_get(info.endpoints[0].ticket).read_all(), rows)
+                return table["id"] if "id" in table.schema.names else None
+
+            yield from each(call)
+
+    return road
+
+
+def statement(handle):
+    import pyarrow.flight as fl
+
+    return fl.FlightDescriptor.for_command(in_any("CommandPreparedStatementQuery", handle))
+
+
+def in_any(name, value):
+    """A message of Flight SQL whose field 1 has this value."""
+    from google.protobuf.any_pb2 import Any
+    from google.protobuf.wrappers_pb2 import BytesValue
+
+    url = f"type.googleapis.com/arrow.flight.protocol.sql.{name}"
+    return Any(type_url=url, value=BytesValue(value=value).SerializeToString()).SerializeToString()
+
+
+def out_of_any(message):
+    from google.protobuf.any_pb2 import Any
+
+    return Any.FromString(message).value
+
+
+def field_1(message):
+    from google.protobuf.wrappers_pb2 import BytesValue
+
+    return BytesValue.FromString(message).value
+
+
 def vector_parameter(query):
     return pa.record_batch([arrow(query[None])], names=["1"])
 
@@ -120,6 +175,8 @@ ROADS = {
     "sql prepared one parameter": adbc_road("SELECT ? AS v", vector_parameter, 1),
     "sql prepared knn": adbc_road(KNN, vector_parameter, K),
     "sql prepared order by": adbc_road(ORDER_BY, vector_parameter, K),
+    "sql bare prepared one parameter": prepared_road("SELECT ? AS v", 1),
+    "sql bare prepared knn": prepared_road(KNN, K),
     "sql text nothing": plain_nothing,
     "sql text knn": plain_search,
 }
@@ -128,6 +185,7 @@ NOTHING = {
     "grpc search": "grpc nothing",
     "sql prepared knn": "sql prepared one parameter",
     "sql prepared order by": "sql prepared one parameter",
+    "sql bare prepared knn": "sql bare prepared one parameter",
     "sql text knn": "sql text nothing",
 }
 
@@ -138,6 +196,7 @@ def filtered_roads(below):
     return {
         "exchange search": exchange_road(filter=condition),
         "sql prepared knn": adbc_road(f"{KNN} WHERE {condition}", vector_parameter, K),
+        "sql bare prepared knn": prepared_road(f"{KNN} WHERE {condition}", K),
     }
 
 

@@ -15,9 +15,10 @@ const CENTROIDS_MIN: usize = 1_024;
 /// Groups, in square roots of the number of centroids.
 const GROUPS: usize = 4;
 /// Centroids listed for a group, in its share of all. On 400,000 generated rows and 3,125 centroids one row in
-/// 25 was then in doubt, on images one in five, and assigning all took a quarter of the time and a half.
+/// 25 was then in doubt, and assigning all took a quarter of the time (docs/decisions/0011).
 const LISTED: usize = 16;
-/// Rows tried first: where too many of them are in doubt, as of text embeddings, groups do not help.
+/// Rows tried first: where too many of them are in doubt, groups do not help. Of images in buckets of 32 every
+/// third is, of text embeddings nearly each.
 const TRIED: usize = 512;
 const DOUBTFUL_MAX: f32 = 0.25;
 const SEED: u64 = 1;
