@@ -54,6 +54,11 @@ impl PartCache {
         self.cache.get_or_load(key, load).await
     }
 
+    /// Lets go of a part.
+    pub(crate) fn remove(&self, key: CacheKey) {
+        self.cache.remove(key);
+    }
+
     /// Lets go of all parts of a segment that nobody reads any more.
     pub fn forget(&self, segment: SegmentId) {
         self.cache.forget(segment);

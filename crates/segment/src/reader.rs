@@ -159,6 +159,12 @@ impl SegmentReader {
         self.part(run, self.opened.read_exact(run)).await
     }
 
+    /// Lets go of a run whose rows have all moved elsewhere, but for codes that stay.
+    pub fn let_go(&self, run: u32) {
+        self.cache.remove(self.key::<Arc<HotRun>>(run));
+        self.cache.remove(self.key::<Arc<ExactRun>>(run));
+    }
+
     /// The vectors of a run, if they are in the cache.
     pub fn exact_cached(&self, run: u32) -> Option<Arc<ExactRun>> {
         self.found.get(run).or_else(|| {

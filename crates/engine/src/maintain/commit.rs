@@ -24,7 +24,7 @@ use crate::{
     collection::Shared,
     id_map::PlaceId,
     origins::Origins,
-    snapshot::{Bucket, Level1, RunRef, SegmentView},
+    snapshot::{Bucket, Level1, RunRef, SegmentView, Snapshot},
     write::{Command, Commit},
 };
 
@@ -71,10 +71,19 @@ pub(super) async fn commit(
         }
     }
     swap(collection, draft, ending).await?;
+    let_go_of_moved(&shared.snapshot.load());
     shared.garbage.retire(shared, &previous, manifest).await;
     prune(&versions, &shared.settings).await;
     shared.drained.notify_waiters();
     Ok(())
+}
+
+/// Runs that belong to no bucket any more are not read again, but by those who still search an older snapshot.
+fn let_go_of_moved(snapshot: &Snapshot) {
+    for view in &snapshot.segments {
+        let moved = (0..).zip(view.bucket_of_run.iter()).filter(|(_, bucket)| bucket.is_none());
+        moved.for_each(|(run, _)| view.reader.let_go(run));
+    }
 }
 
 fn remember_events(shared: &Shared, events: Vec<Event>) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use drift_engine::{Collection, Settings};
+use drift_engine::{Collection, SearchRequest, Settings};
 use drift_types::{Metric, VectorId};
 use rand::Rng;
 
@@ -63,6 +63,20 @@ async fn dead_rows_give_their_room_back() {
     database.close().await.unwrap();
     let database = open(dir.path(), manual()).await;
     assert_eq!(all_rows(&database.collection("docs").unwrap()).await, kept);
+}
+
+/// What flushes have written stays in memory; what they have moved from older segments does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn moved_rows_are_in_memory_once() {
+    let dim = 256;
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path(), Settings { cache_bytes: 64 << 20, ..manual() }).await;
+    let collection = create(&database, dim, Metric::L2).await;
+    let rows = fill(&collection, 0, 6_000, dim, 1).await;
+    search(&collection, SearchRequest { exact: true, ..SearchRequest::new(rows[0].2.clone(), 10) }).await;
+    let (raw, cached) = (6_000 * 4 * dim as u64, database.cached_bytes());
+    // Vectors, and codes, of which those of moved rows stay with their segment.
+    assert!(cached > raw && cached < 2 * raw, "{cached} bytes for {raw} of vectors");
 }
 
 fn segment_dir(root: &std::path::Path) -> std::path::PathBuf {
