@@ -16,11 +16,7 @@ impl StopRules {
         nearest.min(K_CLASSES - 1)
     }
 
-    /// The rule of a class.
-    ///
-    /// # Panics
-    /// When there is no such class.
-    pub fn of_class(&self, class: usize) -> &StopRule {
+    fn of_class(&self, class: usize) -> &StopRule {
         &self.0[class]
     }
 
