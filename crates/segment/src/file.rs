@@ -22,8 +22,6 @@ enum Source {
     Store(Store),
     /// A segment that has no name yet.
     Memory(Bytes),
-    /// The same; what is read is a copy, which may be kept without all the rest.
-    Copied(Bytes),
 }
 
 impl File {
@@ -37,11 +35,6 @@ impl File {
         Self { source: Source::Memory(bytes), path, reads: AtomicU64::new(0) }
     }
 
-    /// [`File::in_memory`], for parts that stay.
-    pub(crate) fn copied(bytes: Bytes) -> Self {
-        Self { source: Source::Copied(bytes.clone()), ..Self::in_memory(bytes) }
-    }
-
     pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes> {
         self.reads.fetch_add(1, Relaxed);
         match &self.source {
@@ -52,10 +45,7 @@ impl File {
             Source::Memory(bytes) if range.end <= bytes.len() as u64 => {
                 Ok(bytes.slice(range.start as usize..range.end as usize))
             }
-            Source::Copied(bytes) if range.end <= bytes.len() as u64 => {
-                Ok(Bytes::copy_from_slice(&bytes[range.start as usize..range.end as usize]))
-            }
-            Source::Memory(bytes) | Source::Copied(bytes) => Err(self.cut_short(range, bytes.len() as u64)),
+            Source::Memory(bytes) => Err(self.cut_short(range, bytes.len() as u64)),
         }
     }
 
@@ -68,7 +58,7 @@ impl File {
     pub(crate) async fn length(&self) -> Result<u64> {
         match &self.source {
             Source::Store(store) => Ok(store.len(&self.path).await?),
-            Source::Memory(bytes) | Source::Copied(bytes) => Ok(bytes.len() as u64),
+            Source::Memory(bytes) => Ok(bytes.len() as u64),
         }
     }
 

@@ -135,7 +135,8 @@ impl SegmentReader {
     /// [`Error::Corrupt`] if `encoded` is not what this reader was opened on.
     pub fn warm(&self, encoded: &Encoded) -> Result<()> {
         let warming = async {
-            let written = Opened::open(File::copied(encoded.bytes.clone()), Some(encoded.footer)).await?;
+            // Codes and vectors are decoded into memory of their own: nothing keeps the file's bytes.
+            let written = Opened::open(File::in_memory(encoded.bytes.clone()), Some(encoded.footer)).await?;
             for (run, entry) in (0..).zip(self.runs()) {
                 let bytes = entry.hot.length + u64::from(entry.rows) * 4 * self.meta().dim as u64;
                 if self.cache.bytes_used() + bytes > self.cache.capacity() {
