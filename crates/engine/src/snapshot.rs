@@ -7,6 +7,7 @@ use drift_manifest::Action;
 use drift_memtable::Memtable;
 use drift_segment::SegmentReader;
 use drift_types::{BucketId, SeqNo};
+use smallvec::SmallVec;
 
 use crate::{
     CollectionSchema,
@@ -82,6 +83,8 @@ pub(crate) struct RunRef {
     pub segment: u32,
     /// The run within the segment.
     pub run: u32,
+    /// Ordinal of its first row.
+    pub first_row: u32,
 }
 
 /// A bucket of L1.
@@ -92,7 +95,8 @@ pub(crate) struct Bucket {
     pub header: Arc<BucketHeader>,
     /// Of the centroid: codes relative to it need no distance of their own.
     pub centre_hash: u64,
-    pub runs: Vec<RunRef>,
+    /// Mostly one: a search finds it here without following a pointer.
+    pub runs: SmallVec<[RunRef; 1]>,
     pub past: BucketPast,
     pub observed: Arc<Observed>,
 }

@@ -33,7 +33,8 @@
 //!         top.push(Neighbor { id: VectorId(row as u64), score });
 //!     }
 //!     state.observe(top.kth().map(|n| n.score), members.len());
-//!     if ranking.peek().is_some_and(|next| state.missing(&rule, &next) <= 1.0 - recall) {
+//!     let seen = ranking.peek().and_then(|next| state.features(&next));
+//!     if seen.is_some_and(|seen| rule.missing(&seen) <= 1.0 - recall) {
 //!         break;
 //!     }
 //! }
@@ -80,7 +81,7 @@ pub use ranking::{Ranked, Ranking};
 pub use reassign::{Move, belongs_elsewhere, reassign, scatter_rows};
 pub use router::Router;
 pub use split::{Split, should_split, split};
-pub use stop::{Features, N_FEATURES, StopRule, StopState};
+pub use stop::{Features, N_FEATURES, StopRule, StopState, log_odds_of};
 pub use stop_rules::{K_CLASSES, StopRules};
 pub use urgency::{BucketLoad, Urgency};
 pub use walk::Walk;

@@ -161,9 +161,13 @@ impl<'a> Ranking<'a> {
         self.peeked
     }
 
-    /// The bucket that [`Ranking::peek`] will most likely tell of: what memory may be brought near for.
-    pub fn upcoming(&self) -> Option<u32> {
-        self.pending.peek().map(|entry| entry.bucket)
+    /// The bucket that [`Ranking::peek`] will most likely tell of, and the one after it: what memory may be
+    /// brought near for.
+    pub fn upcoming(&self) -> [Option<u32>; 2] {
+        // The second of a binary heap is the greater of two.
+        let heap = self.pending.as_slice();
+        let second = heap.iter().skip(1).take(2).max();
+        [heap.first(), second].map(|entry| entry.map(|entry| entry.bucket))
     }
 
     /// Number of buckets not yet returned.
@@ -240,9 +244,9 @@ impl Iterator for Ranking<'_> {
         let next = self.peek()?;
         self.peeked = None;
         self.pending.pop();
-        if let Some(bucket) = self.upcoming() {
+        if let Some(next) = self.pending.peek() {
             // To be compared with the nearest.
-            drift_kernels::prefetch(self.router.centroids.row(bucket as usize));
+            drift_kernels::prefetch(self.router.centroids.row(next.bucket as usize));
         }
         self.remaining -= 1;
         Some(next)

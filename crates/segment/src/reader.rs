@@ -249,7 +249,7 @@ impl SegmentReader {
         stored.dedup();
         if !stored.is_empty() {
             let positions: Vec<_> = stored.iter().map(|(stored, _)| *stored).collect();
-            let batch = self.opened.payload.read(&positions, Some(rows)).await?;
+            let batch = Box::pin(self.opened.payload.read(&positions, Some(rows))).await?;
             arrays.extend(stored.iter().map(|(_, column)| *column).zip(batch.columns().iter().cloned()));
         }
         let vector = self.meta().vector_index();
@@ -315,11 +315,12 @@ impl SegmentReader {
 
     /// A part from the cache, or else as `load` reads it.
     pub(crate) async fn part<T: Cached>(&self, index: u32, load: impl Future<Output = Result<T>>) -> Result<T> {
-        let load = async {
+        // Boxed: reading is rare and its state large, and whoever may have to read would carry it along.
+        let load = Box::pin(async {
             let value = load.await?;
             let weight = value.weight();
             Ok::<_, Error>((value.into_part(), weight))
-        };
+        });
         let part = self.cache.get_or_load(self.key::<T>(index), load).await?;
         Ok(T::from_part(part).expect("the key's kind decides the variant"))
     }

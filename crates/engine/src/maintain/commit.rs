@@ -152,7 +152,8 @@ pub(crate) fn level1(
         let runs = bucket.runs.iter().map(|&(place, run)| {
             let segment = positions[&place];
             bucket_of_run[segment as usize][run as usize] = Some(number as u32);
-            RunRef { place, segment, run }
+            let first_row = segments[segment as usize].reader.runs()[run as usize].first_row;
+            RunRef { place, segment, run, first_row }
         });
         let runs = runs.collect();
         let DraftBucket { id, generation, header, past, observed, .. } = bucket;

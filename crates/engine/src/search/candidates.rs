@@ -77,13 +77,11 @@ pub(crate) struct Candidates {
     coded: Vec<Coded>,
     /// `coded` is swept when it grows to this.
     sweep_at: usize,
-    /// How many of `coded` [`Candidates::fresh`] has shown.
-    shown: usize,
 }
 
 impl Candidates {
     pub fn new(k: usize) -> Self {
-        Self { k, uppers: TopK::new(k), exact: TopK::new(k), coded: Vec::new(), sweep_at: 8 * k + 1024, shown: 0 }
+        Self { k, uppers: TopK::new(k), exact: TopK::new(k), coded: Vec::new(), sweep_at: 8 * k + 1024 }
     }
 
     /// The score a row must be able to reach.
@@ -110,17 +108,9 @@ impl Candidates {
         }
     }
 
-    /// The coded rows that have come since the last call and may still be among the nearest.
-    pub fn fresh(&mut self) -> impl Iterator<Item = Coded> {
-        let (threshold, shown) = (self.threshold(), self.shown);
-        self.shown = self.coded.len();
-        self.coded[shown..].iter().copied().filter(move |c| c.lower <= threshold)
-    }
-
     fn sweep(&mut self) {
         let threshold = self.threshold();
         self.coded.retain(|c| c.lower <= threshold);
-        self.shown = self.coded.len();
     }
 
     /// The exact hits so far, and the rows whose exact score must be looked up, nearest bound first.

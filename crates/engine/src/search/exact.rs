@@ -12,7 +12,7 @@ use super::{
 use crate::{Result, SearchStats, StopReason, snapshot::Snapshot};
 
 /// How many candidates ahead of the one that is compared vectors are brought near.
-const AHEAD: usize = 2;
+const AHEAD: usize = 4;
 
 /// Rows compared between two chances for other tasks on this thread; some 200 us of work.
 const ROWS_PER_YIELD: usize = 1_024;
@@ -87,10 +87,11 @@ pub(super) async fn rerank(
     snapshot: &Snapshot,
     query: &Query,
     candidates: Candidates,
-    mut runs: ExactRuns,
     stats: &mut SearchStats,
 ) -> Result<Vec<Hit>> {
     let (mut top, coded) = candidates.finish();
+    let mut runs = ExactRuns::default();
+    coded.iter().take(AHEAD).for_each(|one| runs.bring_near(snapshot, one));
     for (i, one) in coded.iter().enumerate() {
         if top.kth().is_some_and(|hit| one.lower > hit.score) {
             break;

@@ -6,11 +6,8 @@ use std::{
 use drift_kernels::prefetch;
 use drift_segment::ExactRun;
 
-use super::candidates::{Candidates, Coded};
+use super::candidates::Coded;
 use crate::{Result, snapshot::Snapshot};
-
-/// Rows whose vectors are brought near while a search goes on: more would push out what it reads.
-const NEAR: usize = 64;
 
 /// Runs held at once: a search for many neighbours must not keep what the cache has no room for.
 const HELD: usize = 64;
@@ -21,7 +18,6 @@ const HELD: usize = 64;
 pub(super) struct ExactRuns {
     /// By segment and run.
     held: BTreeMap<(u32, u32), Arc<ExactRun>>,
-    brought_near: usize,
 }
 
 impl ExactRuns {
@@ -32,13 +28,6 @@ impl ExactRuns {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(snapshot.segments[segment as usize].reader.exact(run).await?),
         })
-    }
-
-    /// Lets the vectors of new candidates come nearer while other buckets are read. Most will be compared.
-    pub fn bring_fresh_near(&mut self, snapshot: &Snapshot, candidates: &mut Candidates) {
-        if self.brought_near < NEAR {
-            candidates.fresh().for_each(|one| self.bring_near(snapshot, &one));
-        }
     }
 
     /// Lets the vector of a candidate come nearer, if its run is in memory.
@@ -52,7 +41,6 @@ impl ExactRuns {
             },
         };
         prefetch(exact.row(row as usize));
-        self.brought_near += 1;
     }
 
     fn make_room(&mut self, run: (u32, u32)) {

@@ -1,9 +1,11 @@
-use drift_ivf::{StopRule, StopState};
+use std::slice;
+
+use drift_ivf::{Features, StopRule, StopState};
+use drift_kernels::prefetch;
 use drift_types::Metric;
 
 use super::{
     candidates::Candidates,
-    exact_runs::ExactRuns,
     filter::RowSets,
     query::Query,
     sieve::{Codes, Run, Sieve},
@@ -26,7 +28,7 @@ pub(super) async fn scan_buckets<'s>(
     query: &'s Query,
     sets: Option<&RowSets>,
     rule: &StopRule,
-    (out, runs): (&mut Candidates, &mut ExactRuns),
+    out: &mut Candidates,
     stats: &mut SearchStats,
     mut trace: Option<&mut Trace>,
 ) -> Result<()> {
@@ -38,11 +40,14 @@ pub(super) async fn scan_buckets<'s>(
     stats.buckets_ranked = ranking.remaining();
     stats.buckets_skipped = router.len() - stats.buckets_ranked;
     let mut stop = StopState::new(query.k, &ranking);
+    // Without features nothing is known yet: two buckets are read and k rows found first.
+    let asked = drift_ivf::log_odds_of(query.recall);
+    let is_enough = |features: Option<&Features>| features.is_some_and(|seen| rule.log_odds(seen) < asked);
     while let Some(ranked) = ranking.next() {
-        // While this bucket is read the next comes nearer.
-        if let Some(bucket) = ranking.upcoming() {
-            bring_near(snapshot, &snapshot.level1.buckets[bucket as usize]);
-        }
+        // While this bucket is read the next comes nearer, and what leads to the one after it.
+        let [next, after] = ranking.upcoming().map(|bucket| bucket.map(|b| &snapshot.level1.buckets[b as usize]));
+        next.inspect(|bucket| bring_near(snapshot, bucket));
+        after.inspect(|bucket| prefetch(slice::from_ref(*bucket)));
         let mut rows = 0;
         let bucket = &snapshot.level1.buckets[ranked.bucket as usize];
         // An audit reads every bucket, which says nothing of its heat.
@@ -50,17 +55,18 @@ pub(super) async fn scan_buckets<'s>(
             bucket.observed.probe();
         }
         for &run in &bucket.runs {
-            rows += read_run(snapshot, (bucket, ranked.dist_sq), run, sets, &mut sieve, out).await?;
+            let wanted = sets.map(|sets| (sets, sets.rows_of_run(snapshot, run)));
+            if !matches!(wanted, Some((_, 0))) {
+                let run = open_run(snapshot, (bucket, ranked.dist_sq), run).await?;
+                rows += read_run(snapshot, run, wanted, &mut sieve, out);
+            }
         }
         stats.buckets_probed += 1;
         stats.rows_scanned += rows;
         let next = ranking.peek();
         sieve.settle(out);
-        // Of one bucket's rows hardly any stay.
-        if stats.buckets_probed > 1 {
-            runs.bring_fresh_near(snapshot, out);
-        }
-        stop.observe(out.kth_score(), rows);
+        // Not those read: what a filter leaves out tells nothing of the others.
+        stop.observe(out.kth_score(), counts[ranked.bucket as usize] as usize);
         let features = next.and_then(|next| stop.features(&next));
         if let Some(trace) = &mut trace {
             trace.note(ranked.bucket, features);
@@ -68,11 +74,9 @@ pub(super) async fn scan_buckets<'s>(
         if next.is_none() {
             break;
         }
-        // Without features nothing is known yet: two buckets are read and k rows found first.
-        let missing = features.map_or(1.0, |features| rule.missing(&features));
-        if let Some(reason) = reason_to_stop(query, stats, missing) {
+        if let Some(reason) = reason_to_stop(query, stats, || is_enough(features.as_ref())) {
             stats.stop_reason = reason;
-            stats.predicted_recall -= missing;
+            stats.predicted_recall -= features.map_or(1.0, |features| rule.missing(&features));
             break;
         }
         if stats.buckets_probed.is_multiple_of(BUCKETS_PER_YIELD) {
@@ -84,13 +88,13 @@ pub(super) async fn scan_buckets<'s>(
 }
 
 /// Why a search that has come so far need not read another bucket, if so.
-fn reason_to_stop(query: &Query, stats: &SearchStats, missing: f32) -> Option<StopReason> {
+fn reason_to_stop(query: &Query, stats: &SearchStats, is_enough: impl FnOnce() -> bool) -> Option<StopReason> {
     if query.is_late() {
         return Some(StopReason::Deadline);
     }
     match query.nprobe {
         Some(nprobe) => (stats.buckets_probed >= nprobe).then_some(StopReason::Nprobe),
-        None => (missing <= 1.0 - query.recall).then_some(StopReason::RecallReached),
+        None => is_enough().then_some(StopReason::RecallReached),
     }
 }
 
@@ -103,42 +107,45 @@ fn bring_near(snapshot: &Snapshot, bucket: &Bucket) {
     }
 }
 
-/// Reads the codes of one run's rows that are wanted, of a bucket whose centroid is so far from the query;
-/// returns how many were read.
-async fn read_run<'s>(
+/// A run of a bucket whose centroid is so far from the query, with its codes.
+async fn open_run<'s>(
     snapshot: &'s Snapshot,
     (bucket, dist_sq): (&Bucket, f32),
-    run_ref: RunRef,
-    sets: Option<&RowSets>,
-    sieve: &mut Sieve<'s>,
-    out: &mut Candidates,
-) -> Result<usize> {
-    let RunRef { segment, run, .. } = run_ref;
-    let view = &snapshot.segments[segment as usize];
-    let ordinals = view.reader.runs()[run as usize].ordinals();
-    let wanted = sets.map(|sets| (sets, sets.rows_of_run(snapshot, run_ref)));
-    if matches!(wanted, Some((_, 0))) {
-        return Ok(0);
-    }
-    let codes = match view.reader.hot_pinned(run) {
+    RunRef { segment, run, first_row, .. }: RunRef,
+) -> Result<Run<'s>> {
+    let reader = &snapshot.segments[segment as usize].reader;
+    let codes = match reader.hot_pinned(run) {
         Some(codes) => Codes::Pinned(codes),
-        None => Codes::Loaded(view.reader.hot(run).await?),
+        None => Codes::Loaded(reader.hot(run).await?),
     };
-    let (rows, first) = (codes.rows(), ordinals.start);
     // Under an inner product buckets are ranked by another distance.
     let is_known = codes.centre_hash() == bucket.centre_hash && snapshot.schema.metric != Metric::InnerProduct;
-    let centre_dist_sq = is_known.then_some(dist_sq);
-    let run = Run { segment, run, codes, centre_dist_sq };
+    Ok(Run { segment, run, first_row, codes, centre_dist_sq: is_known.then_some(dist_sq) })
+}
+
+/// Reads the codes of a run's rows, of those only that match and how many they are where there is a filter;
+/// returns how many were read.
+fn read_run<'s>(
+    snapshot: &'s Snapshot,
+    run: Run<'s>,
+    wanted: Option<(&RowSets, u32)>,
+    sieve: &mut Sieve<'s>,
+    out: &mut Candidates,
+) -> usize {
+    let (segment, first, rows) = (run.segment, run.first_row, run.codes.rows());
     match wanted {
         Some((sets, wanted)) if wanted <= PICKED => {
-            sieve.pick(run, sets.rows_in(segment, ordinals), out);
-            return Ok(wanted as usize);
+            sieve.pick(run, sets.rows_in(segment, first..first + rows as u32), out);
+            return wanted as usize;
         }
         Some((sets, _)) => {
             let set = &sets.segments[segment as usize];
             sieve.scan(run, |row| set.value((first + row) as usize), out);
         }
-        None => sieve.scan(run, |row| !view.dead.contains(first + row), out),
+        None => {
+            let dead = &snapshot.segments[segment as usize].dead;
+            sieve.scan(run, |row| !dead.contains(first + row), out);
+        }
     }
-    Ok(rows)
+    rows
 }

@@ -23,10 +23,7 @@ pub(crate) use trace::{Trace, walk};
 use drift_ivf::StopRule;
 use drift_types::TopK;
 
-use self::{
-    candidates::{Candidates, RowRef},
-    exact_runs::ExactRuns,
-};
+use self::candidates::{Candidates, RowRef};
 use crate::{
     Result, SearchRequest, SearchResult, SearchStats, StopReason, audit::Searched, collection::Shared,
     snapshot::Snapshot,
@@ -85,9 +82,8 @@ async fn by_codes(
 ) -> Result<Vec<Hit>> {
     let mut candidates = Candidates::new(query.k);
     search_l0(snapshot, query, sets, &mut candidates, stats);
-    let mut runs = ExactRuns::default();
-    level1::scan_buckets(snapshot, query, sets, rule, (&mut candidates, &mut runs), stats, trace).await?;
-    exact::rerank(snapshot, query, candidates, runs, stats).await
+    level1::scan_buckets(snapshot, query, sets, rule, &mut candidates, stats, trace).await?;
+    exact::rerank(snapshot, query, candidates, stats).await
 }
 
 /// L0 answers with exact scores.

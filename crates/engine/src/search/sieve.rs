@@ -48,6 +48,8 @@ pub(super) struct Run<'a> {
     pub segment: u32,
     /// Its own number.
     pub run: u32,
+    /// Ordinal of its first row.
+    pub first_row: u32,
     pub codes: Codes<'a>,
     /// Squared distance of the query to the centre of its codes, if that is known.
     pub centre_dist_sq: Option<f32>,
