@@ -8,7 +8,7 @@ use crate::{HotRun, Part, RunEntry};
 /// What all readers of a process keep in memory, bounded by bytes: the codes of runs, which every search
 /// needs and finds here without counting references or taking a lock, and a cache of everything else.
 ///
-/// Codes that were read stay as long as their segment. Those of all open segments do if they fit into seven
+/// Codes that were read stay as long as their segment, or until their rows have moved. Those of all open segments do if they fit into seven
 /// eighths of all bytes; else they stay up to half of them, and what comes then goes through the cache like
 /// the rest.
 #[derive(Debug)]
@@ -74,21 +74,15 @@ impl PartCache {
         self.capacity
     }
 
-    /// Takes room for codes that stay; answers whether there is.
-    fn reserve(&self, bytes: u64) -> bool {
+    /// Takes room for codes that stay, if there is.
+    fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Room> {
         let mut codes = self.codes();
         if codes.pinned + bytes > codes.pinned_max(self.capacity) {
-            return false;
+            return None;
         }
         codes.pinned += bytes;
         self.cache.set_capacity(self.capacity - codes.pinned);
-        true
-    }
-
-    fn release(&self, bytes: u64) {
-        let mut codes = self.codes();
-        codes.pinned -= bytes;
-        self.cache.set_capacity(self.capacity - codes.pinned);
+        Some(Room { shared: self.clone(), bytes })
     }
 
     fn codes(&self) -> MutexGuard<'_, CodeBytes> {
@@ -96,13 +90,47 @@ impl PartCache {
     }
 }
 
+/// Room that codes take up while they stay.
+#[derive(Debug)]
+struct Room {
+    shared: Arc<PartCache>,
+    bytes: u64,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut codes = self.shared.codes();
+        codes.pinned -= self.bytes;
+        self.shared.cache.set_capacity(self.shared.capacity - codes.pinned);
+    }
+}
+
+/// What an open segment adds to the codes of all.
+#[derive(Debug)]
+struct Open {
+    shared: Arc<PartCache>,
+    bytes: u64,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.shared.codes().all -= self.bytes;
+    }
+}
+
+/// Codes that stay, and their room, with whoever else has them.
+#[derive(Clone, Debug)]
+struct Pin {
+    codes: Arc<HotRun>,
+    _room: Arc<Room>,
+}
+
 /// The codes of one segment's runs, of those that stay in memory.
 #[derive(Debug)]
 pub(crate) struct Pins {
-    shared: Arc<PartCache>,
-    runs: Box<[OnceLock<Arc<HotRun>>]>,
-    /// Of all runs, in the file.
-    bytes: u64,
+    runs: Box<[OnceLock<Pin>]>,
+    /// Dropped after them: what stays is a part of all codes.
+    open: Arc<Open>,
 }
 
 impl Pins {
@@ -110,31 +138,32 @@ impl Pins {
     pub(crate) fn new(shared: Arc<PartCache>, runs: &[RunEntry]) -> Self {
         let bytes = runs.iter().map(|run| run.hot.length).sum();
         shared.codes().all += bytes;
-        Self { shared, runs: runs.iter().map(|_| OnceLock::new()).collect(), bytes }
+        Self { runs: runs.iter().map(|_| OnceLock::new()).collect(), open: Arc::new(Open { shared, bytes }) }
+    }
+
+    /// The same of the same segment, but for some runs.
+    pub(crate) fn without(&self, gone: impl Fn(u32) -> bool) -> Self {
+        let slots = (0..).zip(&self.runs);
+        let runs = slots.map(|(run, slot)| if gone(run) { OnceLock::new() } else { slot.clone() }).collect();
+        Self { runs, open: self.open.clone() }
     }
 
     /// The codes of a run, if they stay.
     #[inline]
     pub(crate) fn get(&self, run: u32) -> Option<&Arc<HotRun>> {
-        self.runs.get(run as usize)?.get()
+        self.runs.get(run as usize)?.get().map(|pin| &pin.codes)
     }
 
     /// Keeps codes that were read, if there is room, instead of in the cache under `key`.
     pub(crate) fn keep(&self, run: u32, codes: &Arc<HotRun>, key: CacheKey) {
-        if self.get(run).is_some() || !self.shared.reserve(codes.bytes()) {
+        let shared = &self.open.shared;
+        if self.get(run).is_some() {
             return;
         }
-        if self.runs[run as usize].set(codes.clone()).is_err() {
-            self.shared.release(codes.bytes()); // somebody else was faster
+        if let Some(room) = shared.reserve(codes.bytes()) {
+            // Should somebody else have been faster, the room is given back.
+            let _ = self.runs[run as usize].set(Pin { codes: codes.clone(), _room: Arc::new(room) });
+            shared.cache.remove(key);
         }
-        self.shared.cache.remove(key);
-    }
-}
-
-impl Drop for Pins {
-    fn drop(&mut self) {
-        let bytes = self.runs.iter().filter_map(OnceLock::get).map(|codes| codes.bytes()).sum();
-        self.shared.release(bytes);
-        self.shared.codes().all -= self.bytes; // after it: what stays is a part of them
     }
 }

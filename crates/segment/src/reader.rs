@@ -160,6 +160,12 @@ impl SegmentReader {
         self.part(run, self.opened.read_exact(run)).await
     }
 
+    /// A reader that does not keep the codes of runs whose rows have all moved elsewhere; this one does until
+    /// it is dropped.
+    pub fn without_codes(&self, gone: impl Fn(u32) -> bool) -> Self {
+        Self { pins: Arc::new(self.pins.without(gone)), ..self.clone() }
+    }
+
     /// Lets go of a run whose rows have all moved elsewhere, but for codes that stay.
     pub fn let_go(&self, run: u32) {
         self.cache.remove(self.key::<Arc<HotRun>>(run));

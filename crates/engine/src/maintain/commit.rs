@@ -162,6 +162,10 @@ pub(crate) fn level1(
     });
     let buckets = numbered.collect();
     for (view, map) in segments.iter_mut().zip(bucket_of_run) {
+        let is_gone = |run: u32| map[run as usize].is_none();
+        if (0..map.len() as u32).any(|run| is_gone(run) && view.reader.hot_pinned(run).is_some()) {
+            view.reader = Arc::new(view.reader.without_codes(is_gone));
+        }
         view.bucket_of_run = Arc::new(map);
     }
     Level1 { manifest, buckets, router, origins }

@@ -75,8 +75,8 @@ async fn moved_rows_are_in_memory_once() {
     let rows = fill(&collection, 0, 6_000, dim, 1).await;
     search(&collection, SearchRequest { exact: true, ..SearchRequest::new(rows[0].2.clone(), 10) }).await;
     let (raw, cached) = (6_000 * 4 * dim as u64, database.cached_bytes());
-    // Vectors, and codes, of which those of moved rows stay with their segment.
-    assert!(cached > raw && cached < 2 * raw, "{cached} bytes for {raw} of vectors");
+    // Vectors, and codes of a quarter of them and a little.
+    assert!(cached > raw && cached < raw + raw * 2 / 5, "{cached} bytes for {raw} of vectors");
 }
 
 fn segment_dir(root: &std::path::Path) -> std::path::PathBuf {
