@@ -5,7 +5,8 @@
 
 Each row of the table is a `drift serve` of its own: filled over the wire, asked all queries, then started again and
 asked once more, with a cache of a given share of the vectors' bytes (f32). Memory is the resident set (VmRSS) above that
-of a server with one row that was started again and asked likewise. One client, queries over an open stream.
+of a server with one row that was started again and asked likewise; what of it is anonymous (RssAnon) leaves out pages
+of the program itself, of which a server that does more has more. One client, queries over an open stream.
 """
 
 import argparse
@@ -29,8 +30,10 @@ class Figures(NamedTuple):
     cache: str
     state: str
     rss_mb: float  # above an empty server's
+    anonymous_mb: float  # of it without pages of files, likewise
     peak_mb: float  # the most so far, likewise
     ratio: float  # of rss to the vectors' bytes
+    anonymous_ratio: float
     recall: float
     p50_ms: float
     p99_ms: float
@@ -43,7 +46,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=args.directory) as directory:
         empty = empty_rss(args, Path(directory), data)
         print(f"{args.name}: {len(data.vectors)} x {data.vectors.shape[1]}, {data.raw_bytes / 1e6:.1f} MB of vectors")
-        print(f"an empty server has {empty / 1e6:.1f} MB")
+        print(f"an empty server has {empty['VmRSS'] / 1e6:.1f} MB, {empty['RssAnon'] / 1e6:.1f} of them anonymous")
         for cache, share in CACHES.items():
             if args.caches and not any(name in cache for name in args.caches):
                 continue
@@ -69,7 +72,7 @@ def empty_rss(args, directory, data):
         server.terminate()
         server.start()
         asked(server, data, 1.0, places=1)
-        return rss(server)["VmRSS"]
+        return rss(server)
 
 
 def of_cache(args, directory, data, empty, cache, share):
@@ -91,16 +94,18 @@ def of_cache(args, directory, data, empty, cache, share):
 
 
 def rss(server):
-    """VmRSS and its peak, VmHWM, in bytes."""
+    """VmRSS, RssAnon, and the peak of the first, VmHWM, in bytes."""
     lines = Path(f"/proc/{server.pid}/status").read_text().splitlines()
     fields = dict(line.split(":", 1) for line in lines)
-    return {name: int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM")}
+    return {name: int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "RssAnon", "VmHWM")}
 
 
 def figures(server, data, empty, cache, state, answers=(float("nan"),) * 4):
     now = rss(server)
-    above, peak = now["VmRSS"] - empty, now["VmHWM"] - empty
-    return Figures(cache, state, above / 1e6, peak / 1e6, above / data.raw_bytes, *answers)
+    above, peak = now["VmRSS"] - empty["VmRSS"], now["VmHWM"] - empty["VmRSS"]
+    anonymous = now["RssAnon"] - empty["RssAnon"]
+    ratios = above / data.raw_bytes, anonymous / data.raw_bytes
+    return Figures(cache, state, above / 1e6, anonymous / 1e6, peak / 1e6, *ratios, *answers)
 
 
 def asked(server, data, seconds, places=K):
@@ -131,14 +136,15 @@ def read_all(server, data):
 
 
 def shown(found):
-    memory = f"{found.rss_mb:8.1f} MB {found.ratio:6.3f} x raw (peak {found.peak_mb:7.1f} MB)"
+    memory = f"{found.rss_mb:8.1f} MB {found.ratio:6.3f} x raw, anonymous {found.anonymous_ratio:6.3f}"
+    memory += f" (peak {found.peak_mb:7.1f} MB)"
     answers = f"   recall {found.recall:.4f}   p50 {found.p50_ms:7.3f} ms   {found.qps:6.0f} QPS"
     return f"{found.cache:26} {found.state:22} {memory}" + ("" if np.isnan(found.qps) else answers)
 
 
 def record(args, data, empty, figures):
     header = ["name", "rows", "dim", "raw_mb", "empty_mb", *Figures._fields]
-    of_set = [args.name, *data.vectors.shape, f"{data.raw_bytes / 1e6:.1f}", f"{empty / 1e6:.1f}"]
+    of_set = [args.name, *data.vectors.shape, f"{data.raw_bytes / 1e6:.1f}", f"{empty['VmRSS'] / 1e6:.1f}"]
     append(args.record, header, [[*of_set, *map(number, figures)]])
 
 
