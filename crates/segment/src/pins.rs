@@ -8,9 +8,9 @@ use crate::{HotRun, Part, RunEntry};
 /// What all readers of a process keep in memory, bounded by bytes: the codes of runs, which every search
 /// needs and finds here without counting references or taking a lock, and a cache of everything else.
 ///
-/// Codes that were read stay as long as their segment, or until their rows have moved. Those of all open segments do if they fit into seven
-/// eighths of all bytes; else they stay up to half of them, and what comes then goes through the cache like
-/// the rest.
+/// Codes that were read stay as long as their segment, or until their rows have moved. Those of all open
+/// segments do if they fit into seven eighths of all bytes; else they stay up to half of them, and what comes
+/// then goes through the cache like the rest.
 #[derive(Debug)]
 pub struct PartCache {
     capacity: u64,
