@@ -54,6 +54,14 @@ impl Sq8Offsets {
         Self { from_origin, radius: (largest(block.norms_sq) + UNDERFLOW).sqrt() * (1.0 + 8.0 * ULP) }
     }
 
+    /// Tells the processor that what it has of a row will be read soon.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn bring_near(&self, row: u32) {
+        drift_kernels::prefetch(std::slice::from_ref(&self.from_origin[row as usize]));
+    }
+
     /// Bytes it holds on the heap.
     pub fn heap_bytes(&self) -> usize {
         4 * self.from_origin.len()

@@ -1,7 +1,7 @@
 //! Where the rows of a job go: small buckets are joined to others, large ones split, centroids follow
 //! their rows, and rows follow the centroids.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use drift_types::Vectors;
 
@@ -22,7 +22,7 @@ const PASSES: usize = 2;
 #[derive(Clone, Debug)]
 pub struct ArrangedBucket {
     /// Of the rows that stay where they are stored; the centroid is the bucket's.
-    pub staying: BucketHeader,
+    pub staying: Arc<BucketHeader>,
     /// None of its rows stays: all are in the job's hands, and it is made anew.
     pub is_whole: bool,
     /// Whether it may be joined to others, and split.
@@ -205,7 +205,7 @@ impl Arrangement {
         }
         let dim = self.buckets[0].staying.centroid.len();
         self.buckets.push(ArrangedBucket {
-            staying: BucketHeader::empty(vec![0.0; dim]), // its centroid follows
+            staying: Arc::new(BucketHeader::empty(vec![0.0; dim])), // its centroid follows
             is_whole: true,
             may_join: false,
             may_split: false,
@@ -223,14 +223,14 @@ impl Arrangement {
             if bucket.is_closed || (bucket.is_whole && members.is_empty()) {
                 continue;
             }
-            let mut header = bucket.staying.clone();
+            let mut header = bucket.staying.as_ref().clone();
             if !members.is_empty() {
                 header.merge(&BucketHeader::from_rows(rows.dim(), members.iter().map(|&m| rows.row(m as usize))));
             }
             let drift = header.drift();
             let has_drifted = drift > DRIFT_MAX;
             if has_drifted || bucket.is_whole {
-                bucket.staying.centroid = header.mean();
+                Arc::make_mut(&mut bucket.staying).centroid = header.mean();
             }
             // A child had no centroid yet: it is changed already, and that is no drift.
             if has_drifted && !bucket.is_changed {
@@ -261,7 +261,7 @@ impl Arrangement {
         }
         for (b, members) in self.members().into_iter().enumerate() {
             if self.buckets[b].is_whole && !members.is_empty() {
-                self.buckets[b].staying.centroid = mean_of(rows, &members);
+                Arc::make_mut(&mut self.buckets[b].staying).centroid = mean_of(rows, &members);
             }
         }
         !moves.is_empty()
@@ -276,7 +276,7 @@ mod tests {
 
     fn whole(centroid: [f32; 2]) -> ArrangedBucket {
         ArrangedBucket {
-            staying: BucketHeader::empty(centroid.to_vec()),
+            staying: Arc::new(BucketHeader::empty(centroid.to_vec())),
             is_whole: true,
             may_join: true,
             may_split: true,
@@ -293,7 +293,7 @@ mod tests {
 
     impl ArrangedBucket {
         fn with(self, staying: BucketHeader) -> Self {
-            Self { staying, ..self }
+            Self { staying: Arc::new(staying), ..self }
         }
     }
 
@@ -327,7 +327,7 @@ mod tests {
     fn a_drifted_centroid_follows_and_its_neighbours_rows_with_it() {
         // Bucket 0 was routed by (0, 0); its rows have gone to (10, 0). Bucket 1 lies beyond.
         let mut drifted = staying(&[[9.0, 0.0], [11.0, 0.0], [10.0, 1.0]]);
-        drifted.staying.centroid = vec![0.0, 0.0];
+        Arc::make_mut(&mut drifted.staying).centroid = vec![0.0, 0.0];
         let data = [12.0, 0.0, 21.0, 0.0];
         let buckets = vec![drifted, staying(&[[20.0, -90.0], [22.0, 90.0]])];
         let mut arrangement = Arrangement::new(buckets, vec![1, 1], 1);

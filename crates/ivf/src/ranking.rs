@@ -1,4 +1,4 @@
-use std::{cmp::Ordering, collections::BinaryHeap};
+use std::cmp::Ordering;
 
 use drift_codec::Bit1Scanner;
 use drift_types::Metric;
@@ -28,18 +28,27 @@ pub struct Ranking<'a> {
     counts: &'a [u32],
     /// Lower bounds on the keys of the buckets not computed yet.
     selection: Selection,
-    /// Buckets computed and not yet handed out.
-    pending: BinaryHeap<Entry>,
     /// No key left in the selection is less.
     limit: f32,
+    /// Buckets computed whose keys are greater: others may come before them.
+    waiting: Vec<Entry>,
+    /// Buckets that nothing can come between, the first to be handed out last.
+    certain: Vec<Ranked>,
+    /// Whether these have changed since they were asked for.
+    is_fresh: bool,
     nearest: Option<Nearest>,
-    peeked: Option<Ranked>,
     remaining: usize,
     /// What squared augmented distances have on top of `Entry::dist_sq`.
     shift: f32,
     query_norm_sq: f32,
-    chunk: Vec<u32>,
-    distances: Vec<f32>,
+    scratch: Scratch,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Scratch {
+    buckets: Vec<u32>,
+    distances_sq: Vec<f32>,
+    entries: Vec<Entry>,
 }
 
 /// A bucket to look into.
@@ -89,6 +98,12 @@ struct Entry {
 }
 
 impl Entry {
+    /// Whether nothing can come before it of what is not computed, where no key is less than `limit`. No number
+    /// is greater than NaN.
+    fn is_certain(&self, limit: f32) -> bool {
+        !matches!(self.key.partial_cmp(&limit), Some(Ordering::Greater))
+    }
+
     fn by_distance(a: &Self, b: &Self) -> Ordering {
         a.dist_sq.total_cmp(&b.dist_sq).then(a.bucket.cmp(&b.bucket))
     }
@@ -97,27 +112,6 @@ impl Entry {
         a.key.total_cmp(&b.key).then_with(|| Self::by_distance(a, b))
     }
 }
-
-/// The greatest is the first to be handed out.
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        Self::by_key(other, self)
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Entry {}
 
 impl<'a> Ranking<'a> {
     pub(crate) fn new(
@@ -138,15 +132,15 @@ impl<'a> Ranking<'a> {
             query,
             counts,
             selection: Selection::new(keys),
-            pending: BinaryHeap::with_capacity(CHUNKS_AT_FIRST * CHUNK),
             limit: f32::NEG_INFINITY,
+            waiting: Vec::with_capacity(CHUNKS_AT_FIRST * CHUNK),
+            certain: Vec::with_capacity(2 * CHUNK),
+            is_fresh: false,
             nearest: None,
-            peeked: None,
             remaining,
             shift: if router.metric == Metric::InnerProduct { router.max_norm_sq } else { 0.0 },
             query_norm_sq,
-            chunk: Vec::with_capacity(2 * CHUNK),
-            distances: Vec::with_capacity(2 * CHUNK),
+            scratch: Scratch::default(),
         };
         ranking.nearest_two_first();
         ranking
@@ -154,20 +148,21 @@ impl<'a> Ranking<'a> {
 
     /// The bucket that [`Iterator::next`] would return.
     pub fn peek(&mut self) -> Option<Ranked> {
-        if self.peeked.is_none() {
-            self.compute_until_first_is_certain();
-            self.peeked = self.pending.peek().map(|&entry| self.describe(entry));
+        if self.certain.is_empty() {
+            self.work_out_some();
         }
-        self.peeked
+        self.certain.last().copied()
     }
 
-    /// The bucket that [`Ranking::peek`] will most likely tell of, and the one after it: what memory may be
-    /// brought near for.
-    pub fn upcoming(&self) -> [Option<u32>; 2] {
-        // The second of a binary heap is the greater of two.
-        let heap = self.pending.as_slice();
-        let second = heap.iter().skip(1).take(2).max();
-        [heap.first(), second].map(|entry| entry.map(|entry| entry.bucket))
+    /// Buckets that come next, as far as they are worked out: the first of them last.
+    pub fn upcoming(&self) -> &[Ranked] {
+        &self.certain
+    }
+
+    /// [`Ranking::upcoming`] if some have been worked out since this was asked, or else none: what memory may
+    /// be brought near for.
+    pub fn fresh(&mut self) -> &[Ranked] {
+        if std::mem::take(&mut self.is_fresh) { &self.certain } else { &[] }
     }
 
     /// Number of buckets not yet returned.
@@ -188,15 +183,15 @@ impl<'a> Ranking<'a> {
         self.router.gap
     }
 
-    fn describe(&self, entry: Entry) -> Ranked {
+    /// A bucket whose centroid is so far, squared, from that of the nearest one.
+    fn describe(&self, entry: &Entry, nearest: &Nearest, separation_sq: f32) -> Ranked {
         let dist = self.dist(entry.dist_sq);
-        let nearest = self.nearest.unwrap_or(Nearest { bucket: entry.bucket, dist_sq: entry.dist_sq, dist });
         // Differences of squares: the shift, which may be large, cancels before anything is rounded.
         let difference = entry.dist_sq - nearest.dist_sq;
         let (mut excess, mut bisector) = (0.0, 0.0);
         if difference > 0.0 {
             excess = difference / (dist + nearest.dist);
-            bisector = difference / (2.0 * self.router.separation(nearest.bucket, entry.bucket));
+            bisector = difference / (2.0 * separation_sq.sqrt());
         }
         Ranked { bucket: entry.bucket, dist, dist_sq: entry.dist_sq, excess, bisector }
     }
@@ -207,49 +202,61 @@ impl<'a> Ranking<'a> {
 
     /// Of the buckets computed first, brings the two of smallest distance to the front.
     fn nearest_two_first(&mut self) {
-        self.compute_until_first_is_certain();
-        let mut entries = std::mem::take(&mut self.pending).into_vec();
-        if let Some(last) = entries.len().min(2).checked_sub(1) {
-            entries.select_nth_unstable_by(last, Entry::by_distance);
-            let Entry { bucket, dist_sq, .. } = entries[0];
+        self.compute_until_some_are_certain();
+        if let Some(last) = self.waiting.len().min(2).checked_sub(1) {
+            self.waiting.select_nth_unstable_by(last, Entry::by_distance);
+            let Entry { bucket, dist_sq, .. } = self.waiting[0];
             self.nearest = Some(Nearest { bucket, dist_sq, dist: self.dist(dist_sq) });
-            entries[..=last].iter_mut().for_each(|entry| entry.key = f32::NEG_INFINITY);
+            self.waiting[..=last].iter_mut().for_each(|entry| entry.key = f32::NEG_INFINITY);
         }
-        self.pending = entries.into();
+    }
+
+    /// Works out what comes next, all that is certain: one at least, if any bucket is left.
+    fn work_out_some(&mut self) {
+        self.compute_until_some_are_certain();
+        let Some(nearest) = self.nearest else { return };
+        let Scratch { mut buckets, mut distances_sq, mut entries } = std::mem::take(&mut self.scratch);
+        entries.clear();
+        entries.extend(self.waiting.extract_if(.., |entry| entry.is_certain(self.limit)));
+        entries.sort_unstable_by(|a, b| Entry::by_key(b, a));
+        buckets.clear();
+        buckets.extend(entries.iter().map(|entry| entry.bucket));
+        distances_sq.resize(buckets.len(), 0.0);
+        self.router.separations_sq(nearest.bucket, &buckets, &mut distances_sq);
+        let mut certain = std::mem::take(&mut self.certain);
+        certain.extend(entries.iter().zip(&distances_sq).map(|(entry, &sq)| self.describe(entry, &nearest, sq)));
+        self.is_fresh = true;
+        self.certain = certain;
+        self.scratch = Scratch { buckets, distances_sq, entries };
     }
 
     /// Computes chunks of buckets until none that is left can come before the first that is not.
-    fn compute_until_first_is_certain(&mut self) {
-        while self.limit < f32::INFINITY && self.pending.peek().is_none_or(|first| first.key > self.limit) {
+    fn compute_until_some_are_certain(&mut self) {
+        while self.limit < f32::INFINITY && !self.waiting.iter().any(|entry| entry.is_certain(self.limit)) {
             self.compute_chunk();
         }
     }
 
     fn compute_chunk(&mut self) {
-        self.chunk.clear();
-        self.limit = self.selection.take(&mut self.chunk);
-        self.distances.resize(self.chunk.len(), 0.0);
-        self.router.distances_sq_of(self.query, &self.chunk, &mut self.distances);
-        let entries = self.chunk.iter().zip(&self.distances);
-        for (&bucket, &dist_sq) in entries {
+        let Scratch { buckets, distances_sq, .. } = &mut self.scratch;
+        buckets.clear();
+        self.limit = self.selection.take(buckets);
+        distances_sq.resize(buckets.len(), 0.0);
+        self.router.distances_sq_of(self.query, buckets, distances_sq);
+        for (&bucket, &dist_sq) in buckets.iter().zip(&*distances_sq) {
             let key = self.router.density.key(dist_sq, self.counts[bucket as usize]);
-            self.pending.push(Entry { key, bucket, dist_sq });
+            self.waiting.push(Entry { key, bucket, dist_sq });
         }
     }
 }
+
 impl Iterator for Ranking<'_> {
     type Item = Ranked;
 
     fn next(&mut self) -> Option<Ranked> {
-        let next = self.peek()?;
-        self.peeked = None;
-        self.pending.pop();
-        if let Some(next) = self.pending.peek() {
-            // To be compared with the nearest.
-            drift_kernels::prefetch(self.router.centroids.row(next.bucket as usize));
-        }
+        self.peek()?;
         self.remaining -= 1;
-        Some(next)
+        self.certain.pop()
     }
 }
 
@@ -302,6 +309,23 @@ mod tests {
             }
             assert_eq!((ranking.next(), ranking.peek()), (None, None));
         }
+    }
+
+    #[test]
+    fn what_is_upcoming_comes_next_and_is_fresh_once() {
+        let mut rng = ChaCha8Rng::seed_from_u64(8);
+        let router = random_router(400, 128, Metric::L2, 1.0, &mut rng);
+        let query: Vec<f32> = (0..128).map(|_| rng.random()).collect();
+        let mut scanner = Bit1Scanner::new(&query, Metric::L2, 1.9);
+        let mut ranking = router.rank(&query, Some(&mut scanner), &[100; 400]);
+        let (mut told, mut handed_out) = (Vec::new(), Vec::new());
+        while let Some(next) = ranking.peek() {
+            told.extend(ranking.fresh().iter().rev().copied());
+            assert!(ranking.fresh().is_empty());
+            assert_eq!(ranking.upcoming().last(), Some(&next));
+            handed_out.extend(ranking.next());
+        }
+        assert_eq!(told, handed_out);
     }
 
     /// Checks a ranking by codes to its end and returns how many buckets came late. Each bucket with rows

@@ -163,11 +163,14 @@ impl Router {
         all
     }
 
-    /// Distance between two centroids, with the dimension an inner product adds.
-    pub(crate) fn separation(&self, a: u32, b: u32) -> f32 {
-        let (a, b) = (a as usize, b as usize);
-        let plain = drift_kernels::l2_sq(self.centroids.row(a), self.centroids.row(b));
-        (plain + self.height_difference_sq(a, b)).sqrt()
+    /// Squared distances of a centroid to others, with the dimension an inner product adds.
+    pub(crate) fn separations_sq(&self, bucket: u32, others: &[u32], out: &mut [f32]) {
+        self.centroids.distances_sq_of(self.centroids.row(bucket as usize), others, out);
+        if self.metric == Metric::InnerProduct {
+            for (distance, &other) in out.iter_mut().zip(others) {
+                *distance += self.height_difference_sq(bucket as usize, other as usize);
+            }
+        }
     }
 
     fn height_difference_sq(&self, a: usize, b: usize) -> f32 {

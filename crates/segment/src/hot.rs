@@ -110,8 +110,8 @@ impl HotRun {
         self.centre_hash
     }
 
-    /// Tells the processor that 1-bit codes and centre will be read soon; what comes behind their first
-    /// lines it foresees itself.
+    /// Tells the processor that 1-bit codes will be read soon; what comes behind their first lines it foresees
+    /// itself.
     #[inline]
     pub fn bring_near(&self) {
         const FIRST: usize = 4 * LINE;
@@ -119,7 +119,6 @@ impl HotRun {
             let tiles = bits.tiles.as_bytes();
             prefetch(&tiles[..tiles.len().min(FIRST)]);
         }
-        prefetch(&self.centre[..self.centre.len().min(FIRST / 4)]);
     }
 
     /// The key of row `i` of the run.

@@ -52,8 +52,10 @@ impl Draft {
         for child in &arrangement.buckets[known..] {
             self.add_bucket(child.staying.centroid.clone(), BucketPast::default(), 0.0);
         }
-        for (bucket, arranged) in self.buckets.iter_mut().zip(&mut arrangement.buckets) {
-            bucket.header.centroid = std::mem::take(&mut arranged.staying.centroid);
+        for (bucket, arranged) in self.buckets.iter_mut().zip(&arrangement.buckets) {
+            if bucket.header.centroid != arranged.staying.centroid {
+                Arc::make_mut(&mut bucket.header).centroid.clone_from(&arranged.staying.centroid);
+            }
             if arranged.is_whole {
                 bucket.generation += 1;
                 bucket.observed.looked(self.manifest, 0.0);

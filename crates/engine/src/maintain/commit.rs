@@ -147,7 +147,7 @@ pub(crate) fn level1(
     let router = schema
         .dim
         .filter(|_| !buckets.is_empty())
-        .map(|dim| Router::new(dim, buckets.iter().map(|b| &b.header), schema.metric, origins.main()));
+        .map(|dim| Router::new(dim, buckets.iter().map(|b| &*b.header), schema.metric, origins.main()));
     let numbered = buckets.into_iter().enumerate().map(|(number, bucket)| {
         let runs = bucket.runs.iter().map(|&(place, run)| {
             let segment = positions[&place];
@@ -158,7 +158,7 @@ pub(crate) fn level1(
         let runs = runs.collect();
         let DraftBucket { id, generation, header, past, observed, .. } = bucket;
         let centre_hash = drift_segment::centre_hash(&header.centroid);
-        Bucket { id, generation, header: Arc::new(header), centre_hash, runs, past, observed }
+        Bucket { id, generation, header, centre_hash, runs, past, observed }
     });
     let buckets = numbered.collect();
     for (view, map) in segments.iter_mut().zip(bucket_of_run) {

@@ -1,5 +1,7 @@
 //! What has died leaves the headers; what holds nothing alive is let go.
 
+use std::sync::Arc;
+
 use super::draft::Draft;
 use crate::Result;
 
@@ -19,7 +21,7 @@ impl Draft {
                 for row in died.iter().map(|o| (o - entry.first_row) as usize) {
                     let mut vector = exact.row(row).to_vec();
                     drift_kernels::scale(&mut vector, exact.inv_norm(row));
-                    bucket.header.remove(&vector);
+                    Arc::make_mut(&mut bucket.header).remove(&vector);
                 }
                 bucket.past.rows_changed += died.len() as u32;
             }
@@ -37,7 +39,10 @@ impl Draft {
         for bucket in &mut buckets {
             bucket.runs.retain(|&run| self.live_in(run) > 0);
             let stored = bucket.runs.iter().map(|&(place, run)| self.view(place).reader.runs()[run as usize].rows);
-            bucket.header.n_dead = stored.sum::<u32>() - bucket.header.n_live;
+            let dead = stored.sum::<u32>() - bucket.header.n_live;
+            if bucket.header.n_dead != dead {
+                Arc::make_mut(&mut bucket.header).n_dead = dead;
+            }
         }
         buckets.retain(|bucket| !bucket.runs.is_empty());
         self.buckets = buckets;

@@ -23,7 +23,8 @@ use crate::{
 pub(crate) struct DraftBucket {
     pub id: BucketId,
     pub generation: u32,
-    pub header: BucketHeader,
+    /// The snapshot's own, until it is changed.
+    pub header: Arc<BucketHeader>,
     pub runs: Vec<(PlaceId, u32)>,
     pub past: BucketPast,
     pub observed: Arc<Observed>,
@@ -81,7 +82,7 @@ impl Draft {
         let buckets = snapshot.level1.buckets.iter().map(|b| DraftBucket {
             id: b.id,
             generation: b.generation,
-            header: b.header.as_ref().clone(),
+            header: b.header.clone(),
             runs: b.runs.iter().map(place).collect(),
             past: b.past.clone(),
             observed: b.observed.clone(),
@@ -169,7 +170,7 @@ impl Draft {
     pub fn add_bucket(&mut self, centroid: Vec<f32>, past: BucketPast, temperature: f32) -> usize {
         let id = BucketId(self.next_bucket);
         self.next_bucket += 1;
-        let (header, observed) = (BucketHeader::empty(centroid), Arc::new(Observed::new(temperature)));
+        let (header, observed) = (Arc::new(BucketHeader::empty(centroid)), Arc::new(Observed::new(temperature)));
         self.buckets.push(DraftBucket { id, generation: 0, header, runs: Vec::new(), past, observed });
         self.buckets.len() - 1
     }
@@ -225,7 +226,7 @@ impl Draft {
             bucket.runs.retain(|run| !runs.contains(run));
             if bucket.runs.is_empty() {
                 self.log.made_anew(bucket, stored, runs.len());
-                bucket.header = BucketHeader::empty(bucket.header.centroid.clone());
+                bucket.header = Arc::new(BucketHeader::empty(bucket.header.centroid.clone()));
             }
         }
         if sets.is_empty() {
@@ -235,7 +236,7 @@ impl Draft {
         for (row, &home) in rows.index_rows().iter().zip(&homes) {
             let bucket = &mut self.buckets[home as usize];
             if !bucket.runs.is_empty() {
-                bucket.header.remove(row);
+                Arc::make_mut(&mut bucket.header).remove(row);
             }
         }
         Ok(Some((rows, homes)))
@@ -323,9 +324,9 @@ impl DraftBucket {
     /// Takes note of rows that are written to it. What holds only them is centred on them.
     fn receive(&mut self, rows: &BucketHeader) {
         if self.runs.is_empty() {
-            self.header = rows.clone();
+            self.header = Arc::new(rows.clone());
         } else {
-            self.header.merge(rows);
+            Arc::make_mut(&mut self.header).merge(rows);
         }
         self.past.rows_changed += rows.n_live;
     }

@@ -1,7 +1,7 @@
 //! Rows of other buckets that are clearly nearer to a centroid that has moved: looked for by codes,
 //! decided by exact vectors (LIRE: Xu et al., SPFresh, SOSP 2023, section 4.2).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use drift_codec::Sq8Scanner;
 use drift_ivf::{BUCKET_ROWS_MAX, Centroids, belongs_elsewhere};
@@ -46,7 +46,7 @@ impl Draft {
             let Some(set) = self.take_rows(place, &ordinals).await? else { continue };
             for (vector, row) in set.index_rows().iter().zip(&rows) {
                 let donor = &mut self.buckets[row.from as usize];
-                donor.header.remove(vector);
+                Arc::make_mut(&mut donor.header).remove(vector);
                 donor.past.rows_changed += 1;
                 *taken.entry(row.to).or_default() += 1;
             }

@@ -30,14 +30,14 @@ pub(super) async fn stored_buckets(
             })?;
             runs.push((view.place, run));
         }
-        let header = BucketHeader {
+        let header = Arc::new(BucketHeader {
             n_live: row.n_live,
             n_dead: row.n_dead,
             centroid: row.centroid,
             sum: row.sum,
             mean_sq_radius: row.mean_sq_radius,
             max_norm_sq: row.max_norm_sq,
-        };
+        });
         let past = BucketPast {
             changed: row.changed,
             manifest: row.changed_manifest,

@@ -1,7 +1,8 @@
 use std::slice;
 
-use drift_ivf::{Features, StopRule, StopState};
+use drift_ivf::{Features, Ranked, StopRule, StopState};
 use drift_kernels::prefetch;
+use drift_segment::HotRun;
 use drift_types::Metric;
 
 use super::{
@@ -44,10 +45,8 @@ pub(super) async fn scan_buckets<'s>(
     let asked = drift_ivf::log_odds_of(query.recall);
     let is_enough = |features: Option<&Features>| features.is_some_and(|seen| rule.log_odds(seen) < asked);
     while let Some(ranked) = ranking.next() {
-        // While this bucket is read the next comes nearer, and what leads to the one after it.
-        let [next, after] = ranking.upcoming().map(|bucket| bucket.map(|b| &snapshot.level1.buckets[b as usize]));
-        next.inspect(|bucket| bring_near(snapshot, bucket));
-        after.inspect(|bucket| prefetch(slice::from_ref(*bucket)));
+        // While this bucket is read the next comes nearer.
+        ranking.upcoming().last().inspect(|next| bring_near(snapshot, next));
         let mut rows = 0;
         let bucket = &snapshot.level1.buckets[ranked.bucket as usize];
         // An audit reads every bucket, which says nothing of its heat.
@@ -64,6 +63,7 @@ pub(super) async fn scan_buckets<'s>(
         stats.buckets_probed += 1;
         stats.rows_scanned += rows;
         let next = ranking.peek();
+        ranking.fresh().iter().rev().for_each(|later| bring_headers_near(snapshot, later));
         sieve.settle(out);
         // Not those read: what a filter leaves out tells nothing of the others.
         stop.observe(out.kth_score(), counts[ranked.bucket as usize] as usize);
@@ -98,13 +98,21 @@ fn reason_to_stop(query: &Query, stats: &SearchStats, is_enough: impl FnOnce() -
     }
 }
 
-/// Lets the memory that reading a bucket begins with come nearer meanwhile.
-fn bring_near(snapshot: &Snapshot, bucket: &Bucket) {
-    for &RunRef { segment, run, .. } in &bucket.runs {
-        if let Some(codes) = snapshot.segments[segment as usize].reader.hot_pinned(run) {
-            codes.bring_near();
-        }
-    }
+/// Lets what leads to the codes of a bucket come nearer: of a dozen buckets at once, one does not wait for
+/// another.
+fn bring_headers_near(snapshot: &Snapshot, ranked: &Ranked) {
+    let bucket = &snapshot.level1.buckets[ranked.bucket as usize];
+    prefetch(slice::from_ref(&*bucket.observed));
+    pinned_codes(snapshot, bucket).for_each(|codes| prefetch(slice::from_ref(codes)));
+}
+
+/// Lets the codes that reading a bucket begins with come nearer.
+fn bring_near(snapshot: &Snapshot, ranked: &Ranked) {
+    pinned_codes(snapshot, &snapshot.level1.buckets[ranked.bucket as usize]).for_each(HotRun::bring_near);
+}
+
+fn pinned_codes<'s>(snapshot: &'s Snapshot, bucket: &'s Bucket) -> impl Iterator<Item = &'s HotRun> {
+    bucket.runs.iter().filter_map(|run| snapshot.segments[run.segment as usize].reader.hot_pinned(run.run))
 }
 
 /// A run of a bucket whose centroid is so far from the query, with its codes.

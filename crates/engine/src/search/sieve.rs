@@ -180,8 +180,12 @@ impl<'a> Sieve<'a> {
     }
 
     fn bring_near(&self, left: &Left<'_>, rows: Range<usize>) {
+        let Some((_, offsets)) = left.run.codes.bit1() else { return };
         let sq8 = left.run.codes.sq8();
-        self.rows[rows].iter().for_each(|(row, _)| prefetch(code(&sq8, *row)));
+        for &(row, _) in &self.rows[rows] {
+            prefetch(code(&sq8, row));
+            offsets.bring_near(row);
+        }
     }
 
     /// Scores some rows of a run.
