@@ -15,7 +15,10 @@ use std::{
     io::{self, Write},
     ops::Range,
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use arrow_array::RecordBatch;
@@ -155,6 +158,8 @@ pub(crate) struct Payload {
     rows: usize,
     /// Parquet's footer, decoded when first needed and then kept.
     metadata: OnceCell<ArrowReaderMetadata>,
+    /// For each column, rows decoded for the sake of single ones since all were.
+    paid: Box<[AtomicUsize]>,
 }
 
 impl Payload {
@@ -170,7 +175,8 @@ impl Payload {
             return Err("PAYLOAD_SUMS has not one checksum for each page of PAYL".into());
         }
         let blob = Blob { file, offset: section.offset, length: section.length, sums };
-        Ok(Self { blob, schema, rows, metadata: OnceCell::new() })
+        let paid = schema.fields().iter().map(|_| AtomicUsize::new(0)).collect();
+        Ok(Self { blob, schema, rows, metadata: OnceCell::new(), paid })
     }
 
     /// Some `columns` (ascending positions in the payload's schema, at least one) of some `rows`
@@ -179,6 +185,29 @@ impl Payload {
         let schema = Arc::new(self.schema.project(columns)?);
         let read = without_panic(self.decode(columns, rows, &schema)).await;
         read.map_err(|error| self.blob.error(error))
+    }
+
+    /// Bytes of a column, decompressed, once anything has been read.
+    pub(crate) fn column_bytes(&self, column: usize) -> Option<u64> {
+        let metadata = self.metadata.get()?;
+        let leaves = 0..metadata.parquet_schema().num_columns();
+        let of_column = leaves.filter(|&leaf| metadata.parquet_schema().get_column_root_idx(leaf) == column);
+        let bytes =
+            |leaf| metadata.metadata().row_groups().iter().map(move |group| group.column(leaf).uncompressed_size());
+        Some(of_column.flat_map(bytes).map(|bytes| bytes.max(0) as u64).sum())
+    }
+
+    /// Takes note that so many rows of a column are wanted, a page for each. Answers whether reading all of it
+    /// instead costs no more than what single rows have cost so far, as one who may rent or buy skis would
+    /// (Karlin et al., Algorithmica 1988): in all at most twice as much is read as was necessary. It begins
+    /// anew then.
+    pub(crate) fn is_all_worth_reading(&self, column: usize, rows: usize) -> bool {
+        let paid = self.paid[column].fetch_add(rows * PAGE_ROWS, Relaxed);
+        let is_worth = paid >= self.rows;
+        if is_worth {
+            self.paid[column].store(0, Relaxed);
+        }
+        is_worth
     }
 
     /// Reads all of PAYL, a piece at a time, and Parquet's own footer; returns what is wrong.

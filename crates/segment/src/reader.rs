@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, fmt, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+    sync::Arc,
+};
 
 use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_buffer::BooleanBuffer;
@@ -15,6 +20,9 @@ use crate::{
 
 /// How many runs are read at once where many are needed.
 const CONCURRENT_RUNS: usize = 8;
+
+/// A column is kept for the sake of single rows if it takes up less than this part of the cache.
+const COLUMN_SHARE: u64 = 64;
 
 /// An open segment. Cheap to clone; clones share what was decoded.
 ///
@@ -205,7 +213,8 @@ impl SegmentReader {
 
     /// Some columns (positions in the schema, in any order) of some rows (ordinals in any order,
     /// repeats allowed): row `i` of the result is `rows[i]`. Reads only the pages these rows are
-    /// on, and whole runs where the vector column is asked for.
+    /// on, and whole runs where the vector column is asked for. A small column that is asked for again and
+    /// again is kept as by [`SegmentReader::columns`].
     pub async fn payload(&self, rows: &[u32], columns: &[usize]) -> Result<RecordBatch> {
         if let Some(row) = rows.iter().find(|row| **row >= self.rows()) {
             return Err(Error::Invalid(format!("row {row} of a segment of {} rows", self.rows())));
@@ -247,12 +256,15 @@ impl SegmentReader {
     async fn distinct_rows(&self, rows: &[u32], columns: &[usize]) -> Result<BTreeMap<usize, ArrayRef>> {
         self.check_columns(columns)?;
         let mut arrays = BTreeMap::new();
-        let mut stored: Vec<_> = columns
-            .iter()
-            .filter_map(|&column| self.opened.payload_index(column).map(|stored| (stored, column)))
-            .collect();
-        stored.sort_unstable();
-        stored.dedup();
+        let mut stored = Vec::new();
+        for &column in &BTreeSet::from_iter(columns) {
+            let Some(place) = self.opened.payload_index(*column) else { continue };
+            if let Some(whole) = self.kept_column(*column, place, rows.len()).await? {
+                arrays.insert(*column, take(&whole, &UInt32Array::from(rows.to_vec()), None)?);
+            } else {
+                stored.push((place, *column));
+            }
+        }
         if !stored.is_empty() {
             let positions: Vec<_> = stored.iter().map(|(stored, _)| *stored).collect();
             let batch = Box::pin(self.opened.payload.read(&positions, Some(rows))).await?;
@@ -263,6 +275,20 @@ impl SegmentReader {
             arrays.insert(vector, self.vectors(rows).await?);
         }
         Ok(arrays)
+    }
+
+    /// A payload column of all rows, if it is in memory, or single rows have been read so often that it should
+    /// be and it takes up little of it.
+    async fn kept_column(&self, column: usize, stored: usize, rows: usize) -> Result<Option<ArrayRef>> {
+        if let Some(whole) = self.cached(column as u32) {
+            return Ok(Some(whole));
+        }
+        let payload = &self.opened.payload;
+        let is_small = payload.column_bytes(stored).is_some_and(|bytes| bytes <= self.cache.capacity() / COLUMN_SHARE);
+        if !is_small || !payload.is_all_worth_reading(stored, rows) {
+            return Ok(None);
+        }
+        self.part(column as u32, self.read_column(stored)).await.map(Some)
     }
 
     async fn read_column(&self, stored: usize) -> Result<ArrayRef> {

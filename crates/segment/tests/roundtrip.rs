@@ -278,6 +278,29 @@ async fn all_rows_of_a_key_are_found() {
     assert!(found == expected, "{:?}", found.iter().zip(&expected).find(|(a, b)| a != b));
 }
 
+/// Whoever asks for single rows again and again soon reads nothing any more, unless the column is too large for
+/// the cache; rows are the same either way.
+#[tokio::test]
+async fn a_small_column_stays_once_single_rows_have_cost_as_much() {
+    let (input, full) = segment(&large());
+    let (store, footer) = publish(&input).await;
+    for (capacity, stays) in [(64 << 20, true), (1 << 10, false)] {
+        let cache = Arc::new(PartCache::new(capacity));
+        let reader = SegmentReader::open(store.clone(), "a/b.drift".into(), Some(footer), cache).await.unwrap();
+        let mut reads = Vec::new();
+        for ask in 0..100 {
+            let rows = [2600 - ask, 7 * ask, 2600 - ask];
+            assert_eq!(reader.payload(&rows, &[2, 0]).await.unwrap(), expected(&full, &rows, &[2, 0]));
+            reads.push(reader.reads());
+        }
+        // Pages of 256 rows: a row costs as much as so many.
+        let paid = 2 + reader.rows() as usize / (2 * 256);
+        assert!(reads[1] > reads[0], "the second still reads pages");
+        let mut last = reads[paid..].windows(2);
+        assert!(last.all(|pair| (pair[0] == pair[1]) == stays), "{capacity}: {reads:?}");
+    }
+}
+
 /// Winners cost their own pages: damage anywhere else in the payload goes unseen.
 #[tokio::test]
 async fn a_row_is_read_without_the_pages_of_others() {
