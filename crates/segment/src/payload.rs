@@ -187,14 +187,15 @@ impl Payload {
         read.map_err(|error| self.blob.error(error))
     }
 
-    /// Bytes of a column, decompressed, once anything has been read.
+    /// Bytes that a column will have in memory, more or less, once anything has been read.
     pub(crate) fn column_bytes(&self, column: usize) -> Option<u64> {
         let metadata = self.metadata.get()?;
         let leaves = 0..metadata.parquet_schema().num_columns();
         let of_column = leaves.filter(|&leaf| metadata.parquet_schema().get_column_root_idx(leaf) == column);
-        let bytes =
-            |leaf| metadata.metadata().row_groups().iter().map(move |group| group.column(leaf).uncompressed_size());
-        Some(of_column.flat_map(bytes).map(|bytes| bytes.max(0) as u64).sum())
+        let parts = of_column.flat_map(|leaf| metadata.metadata().row_groups().iter().map(move |all| all.column(leaf)));
+        // Of a dictionary Parquet has each value once, memory has it in every row.
+        let bytes = parts.map(|part| part.unencoded_byte_array_data_bytes().unwrap_or(0).max(part.uncompressed_size()));
+        Some(bytes.map(|bytes| bytes.max(0) as u64).sum())
     }
 
     /// Takes note that so many rows of a column are wanted, a page for each. Answers whether reading all of it

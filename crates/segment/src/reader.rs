@@ -21,7 +21,7 @@ use crate::{
 /// How many runs are read at once where many are needed.
 const CONCURRENT_RUNS: usize = 8;
 
-/// A column is kept for the sake of single rows if it takes up less than this part of the cache.
+/// A column is kept for the sake of single rows if it takes up no more than this part of the cache.
 const COLUMN_SHARE: u64 = 64;
 
 /// An open segment. Cheap to clone; clones share what was decoded.
@@ -216,6 +216,15 @@ impl SegmentReader {
     /// on, and whole runs where the vector column is asked for. A small column that is asked for again and
     /// again is kept as by [`SegmentReader::columns`].
     pub async fn payload(&self, rows: &[u32], columns: &[usize]) -> Result<RecordBatch> {
+        self.rows_of(rows, columns, true).await
+    }
+
+    /// [`SegmentReader::payload`] of rows that will not be asked for again: nothing is kept for their sake.
+    pub async fn payload_once(&self, rows: &[u32], columns: &[usize]) -> Result<RecordBatch> {
+        self.rows_of(rows, columns, false).await
+    }
+
+    async fn rows_of(&self, rows: &[u32], columns: &[usize], may_keep: bool) -> Result<RecordBatch> {
         if let Some(row) = rows.iter().find(|row| **row >= self.rows()) {
             return Err(Error::Invalid(format!("row {row} of a segment of {} rows", self.rows())));
         }
@@ -223,7 +232,7 @@ impl SegmentReader {
         distinct.sort_unstable();
         distinct.dedup();
 
-        let by_column = self.distinct_rows(&distinct, columns).await?;
+        let by_column = self.distinct_rows(&distinct, columns, may_keep).await?;
         let position = |row| distinct.partition_point(|other| other < row) as u32;
         let positions = UInt32Array::from_iter_values(rows.iter().map(position));
         let mut taken = Vec::with_capacity(columns.len());
@@ -253,13 +262,18 @@ impl SegmentReader {
 
 impl SegmentReader {
     /// The columns asked for, of ascending rows.
-    async fn distinct_rows(&self, rows: &[u32], columns: &[usize]) -> Result<BTreeMap<usize, ArrayRef>> {
+    async fn distinct_rows(
+        &self,
+        rows: &[u32],
+        columns: &[usize],
+        may_keep: bool,
+    ) -> Result<BTreeMap<usize, ArrayRef>> {
         self.check_columns(columns)?;
         let mut arrays = BTreeMap::new();
         let mut stored = Vec::new();
         for &column in &BTreeSet::from_iter(columns) {
             let Some(place) = self.opened.payload_index(*column) else { continue };
-            if let Some(whole) = self.kept_column(*column, place, rows.len()).await? {
+            if let Some(whole) = self.kept_column(*column, place, rows.len(), may_keep).await? {
                 arrays.insert(*column, take(&whole, &UInt32Array::from(rows.to_vec()), None)?);
             } else {
                 stored.push((place, *column));
@@ -279,13 +293,13 @@ impl SegmentReader {
 
     /// A payload column of all rows, if it is in memory, or single rows have been read so often that it should
     /// be and it takes up little of it.
-    async fn kept_column(&self, column: usize, stored: usize, rows: usize) -> Result<Option<ArrayRef>> {
+    async fn kept_column(&self, column: usize, stored: usize, rows: usize, may_keep: bool) -> Result<Option<ArrayRef>> {
         if let Some(whole) = self.cached(column as u32) {
             return Ok(Some(whole));
         }
         let payload = &self.opened.payload;
         let is_small = payload.column_bytes(stored).is_some_and(|bytes| bytes <= self.cache.capacity() / COLUMN_SHARE);
-        if !is_small || !payload.is_all_worth_reading(stored, rows) {
+        if !may_keep || !is_small || !payload.is_all_worth_reading(stored, rows) {
             return Ok(None);
         }
         self.part(column as u32, self.read_column(stored)).await.map(Some)

@@ -293,6 +293,10 @@ async fn a_small_column_stays_once_single_rows_have_cost_as_much() {
             assert_eq!(reader.payload(&rows, &[2, 0]).await.unwrap(), expected(&full, &rows, &[2, 0]));
             reads.push(reader.reads());
         }
+        let before = reader.reads();
+        let row = [2600];
+        assert_eq!(reader.payload_once(&row, &[2]).await.unwrap(), expected(&full, &row, &[2]));
+        assert_eq!(reader.reads() == before, stays);
         // Pages of 256 rows: a row costs as much as so many.
         let paid = 2 + reader.rows() as usize / (2 * 256);
         assert!(reads[1] > reads[0], "the second still reads pages");

@@ -88,7 +88,7 @@ impl RowSet {
         }
         let block = view.reader.ids().await?;
         // One read for all runs: a page of the payload holds rows of several.
-        let payload = view.reader.payload(ordinals, &payload_columns(schema)).await?;
+        let payload = view.reader.payload_once(ordinals, &payload_columns(schema)).await?;
         let ids = ordinals.iter().map(|&o| block.id(o)).collect();
         let seqs = ordinals.iter().map(|&o| block.seq(o)).collect();
         let from = ordinals.iter().map(|&ordinal| Some(RowAddress { place: view.place, ordinal })).collect();
