@@ -273,7 +273,7 @@ impl SegmentReader {
         let mut stored = Vec::new();
         for &column in &BTreeSet::from_iter(columns) {
             let Some(place) = self.opened.payload_index(*column) else { continue };
-            if let Some(whole) = self.kept_column(*column, place, rows.len(), may_keep).await? {
+            if let Some(whole) = self.kept_column(*column, place, rows.len(), may_keep).await {
                 arrays.insert(*column, take(&whole, &UInt32Array::from(rows.to_vec()), None)?);
             } else {
                 stored.push((place, *column));
@@ -293,16 +293,17 @@ impl SegmentReader {
 
     /// A payload column of all rows, if it is in memory, or single rows have been read so often that it should
     /// be and it takes up little of it.
-    async fn kept_column(&self, column: usize, stored: usize, rows: usize, may_keep: bool) -> Result<Option<ArrayRef>> {
+    async fn kept_column(&self, column: usize, stored: usize, rows: usize, may_keep: bool) -> Option<ArrayRef> {
         if let Some(whole) = self.cached(column as u32) {
-            return Ok(Some(whole));
+            return Some(whole);
         }
         let payload = &self.opened.payload;
         let is_small = payload.column_bytes(stored).is_some_and(|bytes| bytes <= self.cache.capacity() / COLUMN_SHARE);
         if !may_keep || !is_small || !payload.is_all_worth_reading(stored, rows) {
-            return Ok(None);
+            return None;
         }
-        self.part(column as u32, self.read_column(stored)).await.map(Some)
+        // What is wrong with pages of other rows is not theirs to tell.
+        self.part(column as u32, self.read_column(stored)).await.ok()
     }
 
     async fn read_column(&self, stored: usize) -> Result<ArrayRef> {

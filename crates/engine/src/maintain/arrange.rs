@@ -22,8 +22,8 @@ impl Draft {
             arrangement.settle(rows.index_rows());
             (rows, arrangement)
         };
-        let (rows, mut arrangement) = self.run(work).await?;
-        self.adopt(&mut arrangement);
+        let (rows, arrangement) = self.run(work).await?;
+        self.adopt(&arrangement);
         let changed = arrangement.changed();
         let counts = arrangement.counts();
         let hand = Hand { rows, homes: arrangement.homes };
@@ -47,7 +47,7 @@ impl Draft {
     }
 
     /// Makes what was decided the state of the draft.
-    fn adopt(&mut self, arrangement: &mut Arrangement) {
+    fn adopt(&mut self, arrangement: &Arrangement) {
         let known = self.buckets.len();
         for child in &arrangement.buckets[known..] {
             self.add_bucket(child.staying.centroid.clone(), BucketPast::default(), 0.0);
