@@ -67,6 +67,7 @@ pub struct CentreScore {
 
 impl CentreScore {
     /// For squared L2, of a centre of `dim` values whose distance is known as [`l2_sq`] computes it.
+    #[inline]
     pub fn of_l2_sq(score: f32, dim: usize) -> Self {
         Self { score, error: summation(dim) * score }
     }
@@ -143,6 +144,7 @@ impl Bit1Scanner {
     /// # Panics
     /// When the block's lengths do not agree with each other or with the query's dimension, `allowed`
     /// has fewer bits than the block rows, or for L2 no origin was set.
+    #[inline]
     pub fn scan(
         &mut self,
         block: &Bit1Block<'_>,
@@ -158,6 +160,7 @@ impl Bit1Scanner {
     }
 
     /// The rows that the last scan has not ruled out.
+    #[inline]
     pub fn survivors(&self) -> &Bit1Survivors {
         &self.survivors
     }

@@ -58,6 +58,7 @@ impl Sq8Offsets {
     ///
     /// # Panics
     /// When there is no such row.
+    #[inline]
     pub fn bring_near(&self, row: u32) {
         drift_kernels::prefetch(std::slice::from_ref(&self.from_origin[row as usize]));
     }
@@ -100,6 +101,7 @@ impl Sq8Rescorer {
     ///
     /// # Panics
     /// When the run has no such row, or its lengths do not agree with the query's dimension.
+    #[inline]
     pub fn bounds(
         &mut self,
         block: &Sq8Block<'_>,

@@ -147,6 +147,7 @@ impl<'a> Ranking<'a> {
     }
 
     /// The bucket that [`Iterator::next`] would return.
+    #[inline]
     pub fn peek(&mut self) -> Option<Ranked> {
         if self.certain.is_empty() {
             self.work_out_some();
@@ -155,12 +156,14 @@ impl<'a> Ranking<'a> {
     }
 
     /// Buckets that come next, as far as they are worked out: the first of them last.
+    #[inline]
     pub fn upcoming(&self) -> &[Ranked] {
         &self.certain
     }
 
     /// [`Ranking::upcoming`] if some have been worked out since this was asked, or else none: what memory may
     /// be brought near for.
+    #[inline]
     pub fn fresh(&mut self) -> &[Ranked] {
         if std::mem::take(&mut self.is_fresh) { &self.certain } else { &[] }
     }
@@ -253,6 +256,7 @@ impl<'a> Ranking<'a> {
 impl Iterator for Ranking<'_> {
     type Item = Ranked;
 
+    #[inline]
     fn next(&mut self) -> Option<Ranked> {
         self.peek()?;
         self.remaining -= 1;

@@ -34,6 +34,7 @@ impl StopRule {
     }
 
     /// ln(missing / found): a search is done when it is less than [`log_odds_of`] the recall asked.
+    #[inline]
     pub fn log_odds(&self, features: &Features) -> f32 {
         // Two sums, as each addition would wait for the one before.
         let sum_from = |i: usize| (i..N_FEATURES).step_by(2).map(|i| self.weights[i] * features[i]).sum::<f32>();
@@ -84,6 +85,7 @@ impl StopState {
 
     /// Takes note of a bucket that was read: the score of the `k`-th result afterwards (none while
     /// there are fewer) and how many of its rows may be an answer, as the ranking was told.
+    #[inline]
     pub fn observe(&mut self, kth_score: Option<f32>, rows: usize) {
         let changed = kth_score.is_none() || kth_score != self.kth_score;
         self.unchanged = if changed { 0 } else { self.unchanged + 1 };
@@ -97,6 +99,7 @@ impl StopState {
 
     /// The features, with `next` the bucket that would be read next. None before two buckets were
     /// read and `k` rows found: a search never ends short of rows it could still find.
+    #[inline]
     pub fn features(&self, next: &Ranked) -> Option<Features> {
         if self.buckets < MIN_BUCKETS {
             return None;

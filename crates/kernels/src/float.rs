@@ -4,6 +4,7 @@ use crate::{arch::kernels, fours::in_fours};
 ///
 /// # Panics
 /// When the lengths differ.
+#[inline]
 pub fn l2_sq(a: &[f32], b: &[f32]) -> f32 {
     kernels().l2_sq(a, b)
 }
@@ -12,6 +13,7 @@ pub fn l2_sq(a: &[f32], b: &[f32]) -> f32 {
 ///
 /// # Panics
 /// When the lengths differ.
+#[inline]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     kernels().dot(a, b)
 }
@@ -36,6 +38,7 @@ pub fn l2_sq_rows(query: &[f32], rows: &[f32], out: &mut [f32]) {
 ///
 /// # Panics
 /// When `out` is not as long as `which`, or a row of that number does not exist.
+#[inline]
 pub fn l2_sq_of(query: &[f32], rows: &[f32], which: &[u32], out: &mut [f32]) {
     assert_eq!(which.len(), out.len(), "results for another number of rows");
     let kernels = kernels();

@@ -23,6 +23,7 @@ impl Lines {
     }
 
     /// The bytes, 64 to a line.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         self.as_lines().as_flattened()
     }

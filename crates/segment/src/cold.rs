@@ -1,13 +1,10 @@
-use bytes::{Buf, BufMut};
-use drift_codec::{
-    CodecError,
-    float::{CHUNK, FloatCodec, decode_chunk, encode_chunk},
-};
+use drift_codec::float::{CHUNK, encode_chunk};
 use drift_types::Compression;
 
-use crate::error::{Flaw, verify};
-
-const ENTRY_BYTES: usize = 8;
+use crate::{
+    chunks::{ChunkTable, Decoded, Layout},
+    error::Flaw,
+};
 
 /// The vectors of one run, bit for bit as they were inserted.
 ///
@@ -61,51 +58,30 @@ impl ExactRun {
         (4 * (self.vectors.len() + self.inv_norms.len()) + size_of::<Self>()) as u64
     }
 
-    /// Reads a region of `rows` rows, with norms if the metric is cosine; `crc` proves its table.
-    pub(crate) fn parse(region: &[u8], rows: usize, dim: usize, norms: bool, crc: u32) -> Result<Self, Flaw> {
-        let (values, norms) = (rows * dim, if norms { rows } else { 0 });
-        let entries = values.div_ceil(CHUNK) + norms.div_ceil(CHUNK);
-        let table = region.len().checked_sub(entries * ENTRY_BYTES).ok_or("the region is shorter than its rows")?;
+    /// Reads a whole region; `crc` proves its table.
+    pub(crate) fn parse(region: &[u8], layout: Layout, crc: u32) -> Result<Self, Flaw> {
+        let table = region.len().checked_sub(layout.table_bytes()).ok_or("the region is shorter than its rows")?;
         let (chunks, table) = region.split_at(table);
-        verify(table, crc)?;
-        let mut chunks = Chunks { chunks, table };
-        let vectors = chunks.decode(values)?;
-        let inv_norms = chunks.decode(norms)?;
-        if !chunks.chunks.is_empty() {
-            return Err("the region is longer than its rows".into());
-        }
-        Ok(Self { dim, vectors, inv_norms })
+        let table = ChunkTable::parse(table, layout, region.len() as u64, crc)?;
+        let (mut vectors, mut inv_norms) = (vec![0.0; layout.values()], vec![0.0; layout.norms()]);
+        table.decode_all(chunks, &mut vectors, &mut inv_norms)?;
+        Ok(Self { dim: layout.dim, vectors, inv_norms })
     }
-}
 
-/// The chunks that are still to be decoded, and their entries in the table.
-struct Chunks<'a> {
-    chunks: &'a [u8],
-    table: &'a [u8],
-}
-
-impl Chunks<'_> {
-    /// The next `count` values, which end with a chunk.
-    fn decode(&mut self, count: usize) -> Result<Vec<f32>, Flaw> {
-        let mut values = vec![0.0; count];
-        for values in values.chunks_mut(CHUNK) {
-            let (length, codec) = (self.table.get_u16_le() as usize, self.table.get_u8());
-            self.table.advance(1);
-            let (chunk, rest) = self.chunks.split_at_checked(length).ok_or("a chunk leaves its region")?;
-            verify(chunk, self.table.get_u32_le())?;
-            decode_chunk(FloatCodec::try_from(codec)?, chunk, values)?;
-            self.chunks = rest;
+    /// Some rows alone, in this order, out of chunks that hold them.
+    pub(crate) fn of_rows(rows: &[u32], layout: Layout, chunks: &Decoded) -> Self {
+        let mut vectors = Vec::with_capacity(rows.len() * layout.dim);
+        for values in rows.iter().map(|&row| layout.values_of(row)) {
+            let mut at = values.start;
+            while at < values.end {
+                let piece = &chunks[&(at / CHUNK)][at % CHUNK..];
+                let piece = &piece[..piece.len().min(values.end - at)];
+                vectors.extend_from_slice(piece);
+                at += piece.len();
+            }
         }
-        Ok(values)
-    }
-}
-
-impl From<CodecError> for Flaw {
-    fn from(error: CodecError) -> Self {
-        match error {
-            CodecError::UnknownCodec(codec) => Self::Newer(format!("it has a chunk of the unknown codec {codec}")),
-            CodecError::Corrupt(_) => Self::Corrupt(error.to_string()),
-        }
+        let norm = |&row: &u32| layout.norm_of(row).map(|(chunk, at)| chunks[&chunk][at]);
+        Self { dim: layout.dim, vectors, inv_norms: rows.iter().filter_map(norm).collect() }
     }
 }
 
@@ -115,11 +91,7 @@ pub(crate) fn encode(vectors: &[f32], inv_norms: Option<&[f32]>, compression: Co
     for values in vectors.chunks(CHUNK).chain(inv_norms.unwrap_or_default().chunks(CHUNK)) {
         let start = region.len();
         let codec = encode_chunk(values, compression, &mut region);
-        let chunk = &region[start..];
-        table.put_u16_le(chunk.len() as u16);
-        table.put_u8(codec as u8);
-        table.put_u8(0);
-        table.put_u32_le(crc32c::crc32c(chunk));
+        ChunkTable::put(&mut table, &region[start..], codec);
     }
     region.extend_from_slice(&table);
     (region, crc32c::crc32c(&table))
@@ -130,6 +102,11 @@ mod tests {
     use super::*;
 
     const DIM: usize = 384;
+    const ENTRY_BYTES: usize = 8;
+
+    fn layout(rows: usize, has_norms: bool) -> Layout {
+        Layout { rows, dim: DIM, has_norms }
+    }
 
     /// Rows that no codec makes smaller, and rows that are all the same.
     fn vectors() -> Vec<f32> {
@@ -149,7 +126,7 @@ mod tests {
         let (region, crc) = encode(&vectors, None, Compression::Raw);
         let array: Vec<u8> = vectors.iter().flat_map(|value| value.to_le_bytes()).collect();
         assert!(region.starts_with(&array));
-        let run = ExactRun::parse(&region, 18, DIM, false, crc).unwrap();
+        let run = ExactRun::parse(&region, layout(18, false), crc).unwrap();
         assert_eq!(bits(run.vectors()), bits(&vectors));
     }
 
@@ -158,7 +135,7 @@ mod tests {
         let (vectors, norms) = (vectors(), [0.5; 18]);
         let (region, crc) = encode(&vectors, Some(&norms), Compression::Auto);
         assert!(region.len() < 4 * 9 * DIM, "{}", region.len());
-        let run = ExactRun::parse(&region, 18, DIM, true, crc).unwrap();
+        let run = ExactRun::parse(&region, layout(18, true), crc).unwrap();
         assert_eq!((bits(run.vectors()), run.inv_norm(17)), (bits(&vectors), 0.5));
     }
 
@@ -167,10 +144,10 @@ mod tests {
         let (mut region, _) = encode(&vectors(), None, Compression::Raw);
         let table = region.len() - 7 * ENTRY_BYTES;
         region[table + 2] = 77;
-        let found = ExactRun::parse(&region, 18, DIM, false, crc32c::crc32c(&region[table..]));
+        let found = ExactRun::parse(&region, layout(18, false), crc32c::crc32c(&region[table..]));
         assert!(matches!(found, Err(Flaw::Newer(_))), "{found:?}");
         region[table + 1] = 255;
-        let found = ExactRun::parse(&region, 18, DIM, false, crc32c::crc32c(&region[table..]));
+        let found = ExactRun::parse(&region, layout(18, false), crc32c::crc32c(&region[table..]));
         assert!(matches!(found, Err(Flaw::Corrupt(_))), "{found:?}");
     }
 
@@ -178,8 +155,9 @@ mod tests {
     fn a_region_of_another_length_is_refused() {
         let (region, crc) = encode(&vectors(), None, Compression::Raw);
         for (rows, dim) in [(17, DIM), (19, DIM), (18, DIM - 1), (1 << 30, 1 << 16)] {
-            assert!(ExactRun::parse(&region, rows, dim, false, crc).is_err(), "{rows} of {dim}");
+            let layout = Layout { rows, dim, has_norms: false };
+            assert!(ExactRun::parse(&region, layout, crc).is_err(), "{rows} of {dim}");
         }
-        assert!(ExactRun::parse(&region[1..], 18, DIM, false, crc).is_err());
+        assert!(ExactRun::parse(&region[1..], layout(18, false), crc).is_err());
     }
 }

@@ -87,6 +87,7 @@ struct Bits {
 
 impl HotRun {
     /// The coded rows.
+    #[inline]
     pub fn sq8(&self) -> Sq8Block<'_> {
         Sq8Block {
             centre: &self.centre,
@@ -99,6 +100,7 @@ impl HotRun {
 
     /// The rows' 1-bit codes, and what scoring some of them by [`HotRun::sq8`] needs, if the segment has
     /// an origin.
+    #[inline]
     pub fn bit1(&self) -> Option<(Bit1Block<'_>, &Sq8Offsets)> {
         let Bits { tiles, scales, offsets } = self.bits.as_ref()?;
         Some((Bit1Block { tiles: tiles.as_bytes(), rows: self.rows(), scales: *scales }, offsets))
@@ -130,6 +132,7 @@ impl HotRun {
     }
 
     /// Number of rows.
+    #[inline]
     pub fn rows(&self) -> usize {
         self.keys.len()
     }

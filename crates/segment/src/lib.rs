@@ -42,10 +42,12 @@
 #![forbid(unsafe_code)]
 
 mod bloom;
+mod chunks;
 mod cold;
 mod describe;
 mod directory;
 mod error;
+mod exact_rows;
 mod file;
 mod find;
 mod footer;
@@ -62,6 +64,7 @@ mod parts;
 mod payload;
 mod pins;
 mod reader;
+mod rent;
 mod superblock;
 mod trailer;
 mod verify;
@@ -69,10 +72,12 @@ mod version;
 mod write;
 
 pub use bloom::KeyFilter;
+pub use chunks::ChunkTable;
 pub use cold::ExactRun;
 pub use describe::{Description, RunSize, SectionSize};
 pub use directory::{Place, RunEntry, RunStatistics};
 pub use error::{Error, Result};
+pub use exact_rows::ExactRows;
 pub use footer::FooterRef;
 pub use hot::{HotRun, centre_hash};
 pub use ids::IdBlock;

@@ -3,7 +3,6 @@ use std::{cmp::Ordering, sync::Arc};
 use bytes::Bytes;
 use drift_kernels::MAX_ROTATED_DIM;
 use drift_storage::page::PAGE;
-use drift_types::Metric;
 
 use crate::{
     Error, ExactRun, FooterRef, HotRun, IdBlock, KeyFilter, KeyPage, Result, RunEntry, RunStatistics, SegmentMeta,
@@ -14,6 +13,7 @@ use crate::{
     key_index::KeyIndex,
     le,
     payload::Payload,
+    rent::Rents,
     superblock::Superblock,
     trailer,
 };
@@ -26,6 +26,8 @@ pub(crate) struct Opened {
     pub(crate) meta: SegmentMeta,
     pub(crate) runs: Vec<RunEntry>,
     pub(crate) payload: Payload,
+    /// Of runs, for single rows of their vectors.
+    pub(crate) exact_rents: Rents,
     pub(crate) key_index: KeyIndex,
     /// What the 1-bit codes are relative to; none, and there are none.
     pub(crate) origin: Option<Arc<[f32]>>,
@@ -94,6 +96,7 @@ impl Opened {
             place,
             footer,
             meta,
+            exact_rents: Rents::new(runs.len()),
             runs,
             payload,
             key_index,
@@ -142,8 +145,7 @@ impl Opened {
     pub(crate) async fn read_exact(&self, run: u32) -> Result<Arc<ExactRun>> {
         let run = self.run(run)?;
         let region = self.file.read(run.cold.range()).await?;
-        let norms = self.meta.metric == Metric::Cosine;
-        let exact = ExactRun::parse(&region, run.rows as usize, self.meta.dim, norms, run.cold.crc);
+        let exact = ExactRun::parse(&region, self.layout(run), run.cold.crc);
         exact.map(Arc::new).map_err(|flaw| self.file.flawed(flaw, run.cold.offset))
     }
 
@@ -161,7 +163,7 @@ impl Opened {
         page.map(Arc::new).map_err(|flaw| self.file.flawed(flaw, place.offset))
     }
 
-    fn run(&self, run: u32) -> Result<&RunEntry> {
+    pub(crate) fn run(&self, run: u32) -> Result<&RunEntry> {
         self.runs
             .get(run as usize)
             .ok_or_else(|| Error::Invalid(format!("run {run} of a segment of {} runs", self.runs.len())))

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_buffer::BooleanBuffer;
 
-use crate::{ExactRun, HotRun, IdBlock, KeyFilter, KeyPage};
+use crate::{ChunkTable, ExactRun, HotRun, IdBlock, KeyFilter, KeyPage};
 
 /// What a cache keeps of segments, decoded and verified.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub enum Part {
     KeyPage(Arc<KeyPage>),
     /// The rows that a filter matches.
     Matching(Arc<Matching>),
+    /// Where single rows of a run's vectors are.
+    ChunkTable(Arc<ChunkTable>),
 }
 
 /// The rows of a segment that a filter matches, dead ones included: that never changes.
@@ -79,3 +81,4 @@ cached!(5, KeyPage, Arc<KeyPage>, |page| page.bytes());
 cached!(6, Matching, Arc<Matching>, |matching| (size_of::<Matching>()
     + matching.rows.len() / 8
     + 4 * matching.rows_of_runs.len()) as u64);
+cached!(7, ChunkTable, Arc<ChunkTable>, |table| table.bytes());

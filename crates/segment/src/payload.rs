@@ -15,10 +15,7 @@ use std::{
     io::{self, Write},
     ops::Range,
     panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::Arc,
 };
 
 use arrow_array::RecordBatch;
@@ -48,6 +45,7 @@ use crate::{
     error::{Flaw, verify},
     file::File,
     footer::Section,
+    rent::Rents,
 };
 
 /// Most rows of a data page: what reading one row may cost.
@@ -158,8 +156,8 @@ pub(crate) struct Payload {
     rows: usize,
     /// Parquet's footer, decoded when first needed and then kept.
     metadata: OnceCell<ArrowReaderMetadata>,
-    /// For each column, rows decoded for the sake of single ones since all were.
-    paid: Box<[AtomicUsize]>,
+    /// Of columns, for single rows of them.
+    rents: Rents,
 }
 
 impl Payload {
@@ -175,8 +173,8 @@ impl Payload {
             return Err("PAYLOAD_SUMS has not one checksum for each page of PAYL".into());
         }
         let blob = Blob { file, offset: section.offset, length: section.length, sums };
-        let paid = schema.fields().iter().map(|_| AtomicUsize::new(0)).collect();
-        Ok(Self { blob, schema, rows, metadata: OnceCell::new(), paid })
+        let rents = Rents::new(schema.fields().len());
+        Ok(Self { blob, schema, rows, metadata: OnceCell::new(), rents })
     }
 
     /// Some `columns` (ascending positions in the payload's schema, at least one) of some `rows`
@@ -199,16 +197,9 @@ impl Payload {
     }
 
     /// Takes note that so many rows of a column are wanted, a page for each. Answers whether reading all of it
-    /// instead costs no more than what single rows have cost so far, as one who may rent or buy skis would
-    /// (Karlin et al., Algorithmica 1988): in all at most twice as much is read as was necessary. It begins
-    /// anew then.
+    /// instead costs no more than what single rows have cost so far.
     pub(crate) fn is_all_worth_reading(&self, column: usize, rows: usize) -> bool {
-        let paid = self.paid[column].fetch_add(rows * PAGE_ROWS, Relaxed);
-        let is_worth = paid >= self.rows;
-        if is_worth {
-            self.paid[column].store(0, Relaxed);
-        }
-        is_worth
+        self.rents.is_due(column, (rows * PAGE_ROWS) as u64, self.rows as u64)
     }
 
     /// Reads all of PAYL, a piece at a time, and Parquet's own footer; returns what is wrong.

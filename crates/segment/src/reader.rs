@@ -324,11 +324,15 @@ impl SegmentReader {
         }
         let mut values = Vec::with_capacity(rows.len() * dim);
         let mut runs = stream::iter(by_run)
-            .map(|(run, range)| async move { Ok::<_, Error>((run, range, self.exact(run as u32).await?)) })
+            .map(|(run, range)| async move {
+                let first = self.runs()[run].first_row;
+                let of_run: Vec<u32> = rows[range].iter().map(|row| row - first).collect();
+                let exact = self.exact_rows(run as u32, &of_run).await?;
+                Ok::<_, Error>((of_run, exact))
+            })
             .buffered(CONCURRENT_RUNS);
-        while let Some((run, range, exact)) = runs.try_next().await? {
-            let first_row = self.runs()[run].first_row;
-            rows[range].iter().for_each(|row| values.extend_from_slice(exact.row((row - first_row) as usize)));
+        while let Some((of_run, exact)) = runs.try_next().await? {
+            of_run.into_iter().filter_map(|row| exact.row(row)).for_each(|(row, _)| values.extend_from_slice(row));
         }
         let DataType::FixedSizeList(item, width) = self.meta().schema.field(self.meta().vector_index()).data_type()
         else {
@@ -350,6 +354,10 @@ impl SegmentReader {
         let schema = Arc::new(self.meta().schema.project(columns)?);
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
+    }
+
+    pub(crate) fn part_cache(&self) -> &PartCache {
+        &self.cache
     }
 
     fn key<T: Cached>(&self, index: u32) -> CacheKey {

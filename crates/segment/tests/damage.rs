@@ -32,6 +32,7 @@ async fn read_all(store: &Store, footer: Option<FooterRef>) -> Result<Content, E
     for run in 0..reader.runs().len() as u32 {
         parts.push(format!("{:?} {:?}", reader.hot(run).await?, reader.exact(run).await?));
     }
+    parts.push(single_rows(store, footer).await?);
     let keys: Vec<VectorId> = ids.iter().map(|(id, _)| id).chain((0..5).map(VectorId)).collect();
     let all: Vec<usize> = (0..reader.meta().schema.fields().len()).collect();
     Ok(Content {
@@ -40,6 +41,18 @@ async fn read_all(store: &Store, footer: Option<FooterRef>) -> Result<Content, E
         rows_of_keys: reader.find(&keys).await?,
         columns: reader.columns(&all).await?,
     })
+}
+
+/// The vectors, each read without the others: nothing is kept in memory.
+async fn single_rows(store: &Store, footer: Option<FooterRef>) -> Result<String, Error> {
+    let reader = SegmentReader::open(store.clone(), PATH.into(), footer, Arc::new(PartCache::new(0))).await?;
+    let mut rows = String::new();
+    for (number, run) in (0..).zip(reader.runs()) {
+        for row in 0..run.rows {
+            rows += &format!("{:?}", reader.exact_rows(number, &[row]).await?.row(row));
+        }
+    }
+    Ok(rows)
 }
 
 fn small(seed: u64) -> Encoded {

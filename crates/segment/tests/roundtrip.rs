@@ -305,6 +305,76 @@ async fn a_small_column_stays_once_single_rows_have_cost_as_much() {
     }
 }
 
+/// Whatever rows are asked for, of vectors shorter and longer than a chunk, and whether or not the run they are of
+/// is read whole.
+#[tokio::test]
+async fn some_rows_are_those_of_the_whole_run() {
+    for (seed, dim) in (0..).zip([1, 7, 384, 784, 1024, 1500, 5000]) {
+        for metric in [Metric::L2, Metric::Cosine] {
+            let shape = Shape { seed, run_rows: vec![3, 1500, 130], dim, metric, vector_at: 1, columns: 1 };
+            let (input, _) = segment(&shape);
+            let (store, footer) = publish(&input).await;
+            let reader = open(&store, Some(footer)).await.unwrap();
+            let cache = Arc::new(PartCache::new(0));
+            let cold = SegmentReader::open(store, "a/b.drift".into(), Some(footer), cache).await.unwrap();
+            for (run, entry) in (0..).zip(reader.runs()) {
+                let all = reader.exact(run).await.unwrap();
+                let last = entry.rows - 1;
+                for rows in
+                    [vec![], vec![0], vec![last], vec![0, last], vec![0, last / 2, last], (0..entry.rows).collect()]
+                {
+                    let mut rows = rows;
+                    rows.dedup();
+                    let (some, known) =
+                        (cold.exact_rows(run, &rows).await.unwrap(), reader.exact_rows(run, &rows).await.unwrap());
+                    for row in rows {
+                        let expected = Some((all.row(row as usize), all.inv_norm(row as usize)));
+                        assert_eq!(
+                            (some.row(row), known.row(row)),
+                            (expected, expected),
+                            "{dim} {metric:?} {run} {row}"
+                        );
+                    }
+                    assert!(some.row(entry.rows).is_none() && known.row(entry.rows).is_none());
+                }
+                assert!(matches!(cold.exact_rows(run, &[0, entry.rows]).await, Err(Error::Invalid(_))));
+            }
+        }
+    }
+}
+
+/// Where there is no room to keep a run, rows cost their own chunks, in two reads; damage anywhere else goes unseen.
+/// Where rows of it are asked for again and again, it is read whole all the same.
+#[tokio::test]
+async fn a_vector_is_read_without_the_others_until_these_have_cost_much_more() {
+    let shape = Shape { seed: 4, run_rows: vec![400], dim: 600, metric: Metric::L2, vector_at: 0, columns: 1 };
+    let (input, _) = segment(&shape);
+    let mut encoded = write(&input).unwrap().bytes.to_vec();
+    let (store, footer) = publish(&input).await;
+    let cold = open(&store, Some(footer)).await.unwrap().runs()[0].cold;
+    encoded[cold.offset as usize] ^= 1; // of the first row
+    store.delete("a/b.drift").await.unwrap();
+    store.publish("a/b.drift", encoded).await.unwrap();
+    // Room for the table alone.
+    let cache = Arc::new(PartCache::new(16 << 10));
+    let reader = SegmentReader::open(store, "a/b.drift".into(), Some(footer), cache).await.unwrap();
+    let (mut alone, mut whole) = (0, 0);
+    for row in (100..400).cycle().take(900) {
+        match reader.exact_rows(0, &[row]).await {
+            Ok(rows) => {
+                assert_eq!(rows.row(row), Some((&input.vectors[row as usize * 600..][..600], 1.0)));
+                assert_eq!(rows.row(0), None);
+                alone += 1;
+            }
+            Err(Error::Corrupt { .. }) => whole += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(reader.reads(), 2 + alone + whole, "one of the footer, one of the table");
+    assert!(whole >= 2 && alone > 20 * whole, "{alone} rows, {whole} whole runs");
+    assert!(matches!(reader.exact_rows(0, &[0]).await, Err(Error::Corrupt { .. })));
+}
+
 /// Winners cost their own pages: damage anywhere else in the payload goes unseen.
 #[tokio::test]
 async fn a_row_is_read_without_the_pages_of_others() {

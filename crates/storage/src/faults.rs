@@ -4,7 +4,10 @@ use std::{
     fmt, io,
     ops::Range,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -47,6 +50,17 @@ pub struct Call {
     pub operation: Operation,
     /// Its object or directory.
     pub path: String,
+    /// How many others were under way when it came.
+    pub others: usize,
+}
+
+/// A call until it has answered, or nobody waits for it any more.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 type Decide = dyn Fn(&Call) -> Option<Fault> + Send + Sync;
@@ -55,12 +69,13 @@ type Decide = dyn Fn(&Call) -> Option<Fault> + Send + Sync;
 pub struct Faults {
     decide: Box<Decide>,
     calls: Mutex<Vec<Call>>,
+    under_way: AtomicUsize,
 }
 
 impl Faults {
     /// Asks `decide` about every call.
     pub fn new(decide: impl Fn(&Call) -> Option<Fault> + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { decide: Box::new(decide), calls: Mutex::default() })
+        Arc::new(Self { decide: Box::new(decide), calls: Mutex::default(), under_way: AtomicUsize::new(0) })
     }
 
     /// Nothing goes wrong; calls are counted.
@@ -78,9 +93,9 @@ impl Faults {
         self.calls().iter().filter(|call| call.operation == operation).count()
     }
 
-    fn next(&self, operation: Operation, path: &str) -> Option<Fault> {
+    fn next(&self, operation: Operation, path: &str, others: usize) -> Option<Fault> {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let call = Call { number: calls.len(), operation, path: path.to_owned() };
+        let call = Call { number: calls.len(), operation, path: path.to_owned(), others };
         calls.push(call.clone());
         drop(calls);
         (self.decide)(&call)
@@ -147,7 +162,8 @@ impl Faulty {
 
     async fn call<T>(&self, operation: Operation, path: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let failed = |what: &str| Error::Remote { path: path.to_owned(), source: io::Error::other(what).into() };
-        match self.faults.next(operation, path) {
+        let under_way = UnderWay(&self.faults.under_way);
+        match self.faults.next(operation, path, under_way.0.fetch_add(1, Relaxed)) {
             None => work.await,
             Some(Fault::Refused) => Err(failed("refused on purpose")),
             Some(Fault::AnswerLost) => work.await.and(Err(failed("the answer was lost on purpose"))),

@@ -49,6 +49,8 @@ pub(crate) struct Coded {
     pub run: u32,
     /// Row within the run.
     pub row: u32,
+    /// Its key, where the codes it was read with do not stay in memory.
+    pub key: Option<VectorId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

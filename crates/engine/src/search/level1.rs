@@ -7,6 +7,7 @@ use drift_types::Metric;
 
 use super::{
     candidates::Candidates,
+    codes_ahead::{CodesAhead, buckets_soon},
     filter::RowSets,
     query::Query,
     sieve::{Codes, Run, Sieve},
@@ -41,6 +42,7 @@ pub(super) async fn scan_buckets<'s>(
     stats.buckets_ranked = ranking.remaining();
     stats.buckets_skipped = router.len() - stats.buckets_ranked;
     let mut stop = StopState::new(query.k, &ranking);
+    let mut ahead = CodesAhead::default();
     // Without features nothing is known yet: two buckets are read and k rows found first.
     let asked = drift_ivf::log_odds_of(query.recall);
     let is_enough = |features: Option<&Features>| features.is_some_and(|seen| rule.log_odds(seen) < asked);
@@ -55,10 +57,17 @@ pub(super) async fn scan_buckets<'s>(
         }
         for &run in &bucket.runs {
             let wanted = sets.map(|sets| (sets, sets.rows_of_run(snapshot, run)));
-            if !matches!(wanted, Some((_, 0))) {
-                let run = open_run(snapshot, (bucket, ranked.dist_sq), run).await?;
-                rows += read_run(snapshot, run, wanted, &mut sieve, out);
+            if matches!(wanted, Some((_, 0))) {
+                continue;
             }
+            let soon = || {
+                ranking.peek();
+                let most = query.nprobe.map_or(usize::MAX, |nprobe| nprobe - stats.buckets_probed);
+                buckets_soon(&ranked, ranking.upcoming(), (stop.clone(), out.kth_score()), counts, is_enough, most)
+            };
+            let codes = ahead.get(snapshot, run, sets, soon).await?;
+            let run = opened(snapshot, (bucket, ranked.dist_sq), run, codes);
+            rows += read_run(snapshot, run, wanted, &mut sieve, out);
         }
         stats.buckets_probed += 1;
         stats.rows_scanned += rows;
@@ -116,19 +125,15 @@ fn pinned_codes<'s>(snapshot: &'s Snapshot, bucket: &'s Bucket) -> impl Iterator
 }
 
 /// A run of a bucket whose centroid is so far from the query, with its codes.
-async fn open_run<'s>(
-    snapshot: &'s Snapshot,
+fn opened<'s>(
+    snapshot: &Snapshot,
     (bucket, dist_sq): (&Bucket, f32),
     RunRef { segment, run, first_row, .. }: RunRef,
-) -> Result<Run<'s>> {
-    let reader = &snapshot.segments[segment as usize].reader;
-    let codes = match reader.hot_pinned(run) {
-        Some(codes) => Codes::Pinned(codes),
-        None => Codes::Loaded(reader.hot(run).await?),
-    };
+    codes: Codes<'s>,
+) -> Run<'s> {
     // Under an inner product buckets are ranked by another distance.
     let is_known = codes.centre_hash() == bucket.centre_hash && snapshot.schema.metric != Metric::InnerProduct;
-    Ok(Run { segment, run, first_row, codes, centre_dist_sq: is_known.then_some(dist_sq) })
+    Run { segment, run, first_row, codes, centre_dist_sq: is_known.then_some(dist_sq) }
 }
 
 /// Reads the codes of a run's rows, of those only that match and how many they are where there is a filter;

@@ -2,8 +2,8 @@
 //! exact distances for what is left, then the winners' columns.
 
 mod candidates;
+mod codes_ahead;
 mod exact;
-mod exact_runs;
 mod filter;
 mod gather;
 mod keys;
@@ -11,6 +11,7 @@ mod level1;
 mod query;
 mod sieve;
 mod trace;
+mod vectors;
 
 use std::sync::Arc;
 

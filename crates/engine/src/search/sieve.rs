@@ -55,6 +55,17 @@ pub(super) struct Run<'a> {
     pub centre_dist_sq: Option<f32>,
 }
 
+impl Run<'_> {
+    /// One of its rows, known by its code.
+    fn coded(&self, row: u32, lower: f32) -> Coded {
+        let key = match &self.codes {
+            Codes::Pinned(_) => None,
+            Codes::Loaded(hot) => Some(hot.id(row as usize)),
+        };
+        Coded { lower, segment: self.segment, run: self.run, row, key }
+    }
+}
+
 /// The scanners of one search.
 pub(super) struct Sieve<'a> {
     query: &'a Query,
@@ -200,7 +211,7 @@ impl<'a> Sieve<'a> {
             let bounds = bits.rescorer.bounds(&sq8, offsets, *centre, &self.some);
             for (&row, &(lower, upper)) in self.some.iter().zip(bounds) {
                 if lower <= out.threshold() {
-                    out.push_coded(Coded { lower, segment: run.segment, run: run.run, row }, upper);
+                    out.push_coded(run.coded(row, lower), upper);
                 }
             }
         }
@@ -214,7 +225,7 @@ impl<'a> Sieve<'a> {
         scanner.scan(&block);
         for (row, (lower, upper)) in (0..).zip(scanner.all_bounds(block.error)) {
             if lower <= out.threshold() && is_wanted(row) {
-                out.push_coded(Coded { lower, segment: run.segment, run: run.run, row }, upper);
+                out.push_coded(run.coded(row, lower), upper);
             }
         }
     }

@@ -16,3 +16,4 @@ mod recall;
 mod remote;
 mod reports;
 mod restart;
+mod round_trips;

@@ -45,6 +45,7 @@ pub fn bit1_bounds(scan: &Bit1Scan<'_>, tiles: &[u8], out: &mut [f32]) {
 ///
 /// # Panics
 /// When `tiles` are not those of `rows` rows of the table's dimension, or `allowed` has fewer bits.
+#[inline]
 pub fn bit1_survivors(
     scan: &Bit1Scan<'_>,
     tiles: &[u8],
