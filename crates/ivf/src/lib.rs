@@ -87,13 +87,13 @@ pub use urgency::{BucketLoad, Urgency};
 pub use walk::Walk;
 
 /// Rows a bucket aims at. Counted in rows, whatever the code: measured best on text embeddings and
-/// on images, with half and twice as many close behind.
-pub const BUCKET_ROWS: usize = 128;
+/// on images (`docs/decisions/0009-how-buckets-are-tended.md`).
+pub const BUCKET_ROWS: usize = 160;
 
 /// A bucket of more live rows is split. Buckets that grow from half of this to this hold
-/// max / (2 ln 2) = .72 max rows on average: [`BUCKET_ROWS`]. With twice that as a bound they held 177,
-/// and searches read that many more rows than after a rebuild.
-pub const BUCKET_ROWS_MAX: usize = 176;
+/// max / (2 ln 2) = .72 max rows on average: [`BUCKET_ROWS`]. With twice as
+/// many as a bound they hold 1.4 times that, and searches read so many more rows than after a rebuild.
+pub const BUCKET_ROWS_MAX: usize = 220;
 
 /// A bucket of fewer live rows is joined to its neighbours.
 pub const BUCKET_ROWS_MIN: usize = BUCKET_ROWS / 4;

@@ -207,7 +207,9 @@ mod tests {
 
     #[test]
     fn a_small_group_waits_for_quiet() {
-        let buckets = [bucket(&[0.0], 7, 600), bucket(&[1.0], 1, 40), bucket(&[2.0], 2, 127), bucket(&[3.0], 2, 128)];
+        let two_runs = 2 * RUN_ROWS_MIN as u32;
+        let [scattered, whole] = [bucket(&[2.0], 2, two_runs - 1), bucket(&[3.0], 2, two_runs)];
+        let buckets = [bucket(&[0.0], 7, 600), bucket(&[1.0], 1, 40), scattered, whole];
         assert_eq!(next_compaction(&[], &buckets, SIZE, false), None);
         assert_eq!(next_compaction(&[], &buckets, SIZE, true), Some(Compaction::Buckets(vec![0, 2])));
         assert_eq!(next_compaction(&[], &buckets[3..], SIZE, true), None);

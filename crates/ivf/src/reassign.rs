@@ -70,6 +70,8 @@ pub fn scatter_rows(rows: Vectors<'_>, centroids: &Centroids, counts: &mut [u32]
 mod tests {
     use super::*;
 
+    const FULL: u32 = BUCKET_ROWS_MAX as u32;
+
     fn line(at: &[f32]) -> Centroids {
         Centroids::new(at.to_vec(), 1)
     }
@@ -90,18 +92,18 @@ mod tests {
     #[test]
     fn no_bucket_is_filled_beyond_its_size() {
         let centroids = line(&[0.0, 10.0]);
-        let mut counts = [300, 174];
+        let mut counts = [300, FULL - 2];
         let moves = reassign(Vectors::new(&[9.0; 5], 1), &[0; 5], &centroids, &mut counts);
-        assert_eq!((moves.len(), counts), (2, [298, 176]));
+        assert_eq!((moves.len(), counts), (2, [298, FULL]));
     }
 
     #[test]
     fn scattered_rows_go_to_the_nearest_bucket_with_room() {
         let centroids = line(&[0.0, 10.0, 20.0]);
-        let mut counts = [175, 10, 176];
+        let mut counts = [FULL - 1, 10, FULL];
         let homes = scatter_rows(Vectors::new(&[1.0, 1.0, 19.0], 1), &centroids, &mut counts);
         assert_eq!(homes, [0, 1, 1]);
-        let mut full = [176; 3];
+        let mut full = [FULL; 3];
         assert_eq!(scatter_rows(Vectors::new(&[19.0], 1), &centroids, &mut full), [2]);
     }
 }

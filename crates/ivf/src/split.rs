@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_dense_bucket_is_tried_again_after_a_quarter_more() {
-        assert!(!should_split(176, 0) && should_split(177, 0));
+        assert!(!should_split(BUCKET_ROWS_MAX, 0) && should_split(BUCKET_ROWS_MAX + 1, 0));
         assert!(!should_split(400, 400) && !should_split(500, 400) && should_split(501, 400));
     }
 }

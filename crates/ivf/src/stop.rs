@@ -50,7 +50,7 @@ pub fn log_odds_of(recall: f32) -> f32 {
 impl Default for StopRule {
     /// Fitted by `examples/calibrate.rs` on 42,759 commit messages (384-d text embeddings) and
     /// Fashion-MNIST (60,000 x 784) in equal parts, 1,000 queries each, k from 1 to 1,000, buckets
-    /// of 128 rows. Asked for recall@10 of .95 / .99, other queries got .951 / .987 from 14 / 32 % of
+    /// of then 128 rows. Asked for recall@10 of .95 / .99, other queries got .951 / .987 from 14 / 32 % of
     /// the rows of the former, and .965 / .993 from 1.6 / 2.8 % of the latter.
     ///
     /// Unit vectors under the inner product get the same. Rows of unequal norms do not: the images

@@ -16,7 +16,8 @@ use tonic::Status;
 use super::{queries::Queries, standing::StandingSearch};
 use crate::error::IntoStatus;
 
-/// At least so many queries are searched for together, whatever `k` is, or cores would idle.
+/// At least so many queries are searched for together, whatever `k` is and however few threads there are:
+/// cores would idle, the more so while searches wait for a disk or an object store.
 pub(super) const WORKERS_MIN: usize = 8;
 
 /// The neighbours of each query in `group`, in its order.
@@ -37,7 +38,7 @@ pub(super) async fn each(
     }
     let next = Arc::new(AtomicUsize::new(group.start));
     let mut workers = JoinSet::new();
-    for _ in 0..Handle::current().metrics().num_workers().min(group.len()) {
+    for _ in 0..Handle::current().metrics().num_workers().max(WORKERS_MIN).min(group.len()) {
         let (search, queries, next) = (search.clone(), queries.clone(), next.clone());
         workers.spawn(async move {
             let mut found = Vec::new();

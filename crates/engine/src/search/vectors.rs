@@ -1,7 +1,4 @@
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    iter,
-};
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use drift_kernels::prefetch;
 use drift_segment::ExactRows;
@@ -38,7 +35,7 @@ impl Vectors {
         let (first, others) = coded.split_first().expect("there is a candidate");
         if self.find(snapshot, first).is_none() {
             let others = others.iter().take(self.at_once - 1).take_while(|one| one.lower <= bound);
-            Box::pin(self.read(snapshot, iter::once(first).chain(others))).await?;
+            Box::pin(self.read(snapshot, first, others)).await?;
         }
         Ok(&self.held[&(first.segment, first.run)])
     }
@@ -62,12 +59,12 @@ impl Vectors {
         }
     }
 
-    /// Reads the vectors of some candidates, as far as they are not in memory.
-    async fn read(&mut self, snapshot: &Snapshot, soon: impl Iterator<Item = &Coded>) -> Result<()> {
-        let mut wanted = BTreeMap::<_, Vec<u32>>::new();
-        for one in soon {
-            if self.find(snapshot, one).is_none() {
-                wanted.entry((one.segment, one.run)).or_default().push(one.row);
+    /// Reads the vector of a candidate, and of others as far as they are not in memory. It is held afterwards.
+    async fn read(&mut self, snapshot: &Snapshot, one: &Coded, others: impl Iterator<Item = &Coded>) -> Result<()> {
+        let mut wanted = BTreeMap::from([((one.segment, one.run), vec![one.row])]);
+        for other in others {
+            if self.find(snapshot, other).is_none() {
+                wanted.entry((other.segment, other.run)).or_default().push(other.row);
             }
         }
         let read = wanted.into_iter().map(async |((segment, run), mut rows)| {
@@ -75,10 +72,11 @@ impl Vectors {
             let rows = snapshot.segments[segment as usize].reader.exact_rows(run, &rows).await?;
             Ok::<_, crate::Error>(((segment, run), rows))
         });
-        for (run, rows) in try_join_all(read).await? {
-            self.make_room(run);
-            self.held.insert(run, rows);
+        let read = try_join_all(read).await?;
+        if self.held.len() + read.len() > HELD {
+            self.held.clear();
         }
+        self.held.extend(read);
         Ok(())
     }
 
@@ -108,14 +106,41 @@ mod tests {
         RecordBatch::try_from_iter(columns).unwrap()
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn however_many_runs_are_asked_for_few_are_held() {
-        let database = Database::open("memory://", Settings::default()).await.unwrap();
+    /// A collection of more than `HELD` runs.
+    async fn filled(settings: Settings) -> (Database, Arc<Snapshot>) {
+        let database = Database::open("memory://", settings).await.unwrap();
         let batch = rows(20_000);
         let collection = database.create_collection("docs", CollectionSpec::new(batch.schema())).await.unwrap();
         collection.insert(batch).await.unwrap();
         collection.flush().await.unwrap();
         let snapshot = collection.shared.snapshot.load();
+        (database, snapshot)
+    }
+
+    /// However many are held already when several are read at once, the one that is wanted is among them.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_read_for_a_candidate_is_there() {
+        let (database, snapshot) = filled(Settings { cache_bytes: 0, ..Settings::default() }).await;
+        let runs = snapshot.segments[0].reader.runs().len() as u32;
+        let coded: Vec<Coded> =
+            (0..runs).map(|run| Coded { lower: 0.0, segment: 0, run, row: run % 3, key: None }).collect();
+        for held in 0..HELD {
+            let mut vectors = Vectors::new(100);
+            for one in &coded[..held] {
+                vectors.of_first(&snapshot, slice::from_ref(one), 0.0).await.unwrap();
+            }
+            for i in held..held + HELD / 2 {
+                let rows = vectors.of_first(&snapshot, &coded[i..], 0.0).await.unwrap();
+                assert!(rows.row(coded[i].row).is_some(), "{held} held, {i}");
+                assert!(vectors.held.len() <= HELD);
+            }
+        }
+        database.close().await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn however_many_runs_are_asked_for_few_are_held() {
+        let (database, snapshot) = filled(Settings::default()).await;
         let mut vectors = Vectors::new(10);
         let mut asked = 0;
         for (segment, view) in (0..).zip(&snapshot.segments) {

@@ -56,8 +56,8 @@ impl Size {
                 tokio::spawn(async move {
                     let docs = database.collection("docs").unwrap();
                     let mut answers = Vec::new();
-                    for query in queries {
-                        answers.push(search(&docs, SearchRequest::new(query, 20)).await);
+                    for (query, k) in queries.into_iter().zip([20, 20, 300].into_iter().cycle()) {
+                        answers.push(search(&docs, SearchRequest::new(query, k)).await);
                         let (used, most) = (database.cached_bytes(), database.settings().cache_bytes);
                         assert!(used <= most, "{used} bytes in a cache of {most}");
                     }
