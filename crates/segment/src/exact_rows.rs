@@ -56,29 +56,38 @@ impl SegmentReader {
     /// run if it is kept then or costs no more, else the chunks that hold these rows, which are not kept.
     ///
     /// # Errors
-    /// As all reads; [`Error::Invalid`](crate::Error::Invalid) if the run has no such row.
+    /// As all reads, for these rows alone; [`Error::Invalid`](crate::Error::Invalid) if the run has no such row.
     pub async fn exact_rows(&self, run: u32, rows: &[u32]) -> Result<ExactRows> {
         if let Some(all) = self.exact_cached(run) {
             return Ok(ExactRows::all(all));
         }
         let entry = self.opened.run(run)?;
-        if rows.last().is_some_and(|&row| row >= entry.rows) {
-            return Err(crate::Error::Invalid(format!("row {rows:?} of a run of {} rows", entry.rows)));
+        if let Some(row) = rows.last().filter(|&&row| row >= entry.rows) {
+            return Err(crate::Error::Invalid(format!("row {row} of a run of {} rows", entry.rows)));
         }
-        if self.is_whole_worth_reading(run, entry, rows.len() as u64) {
-            return Ok(ExactRows::all(self.exact(run).await?));
+        let known: Option<Arc<ChunkTable>> = self.cached(run);
+        if self.is_whole_worth_reading(run, entry, rows.len() as u64, known.is_some()) {
+            // What is wrong with other rows is not theirs to tell.
+            match self.exact(run).await {
+                Err(crate::Error::Corrupt { .. }) if rows.len() < entry.rows as usize => {}
+                read => return Ok(ExactRows::all(read?)),
+            }
         }
-        let table = self.part(run, self.opened.read_chunk_table(run)).await?;
+        let table = match known {
+            Some(table) => table,
+            None => self.part(run, self.opened.read_chunk_table(run)).await?,
+        };
         let vectors = Box::pin(self.opened.read_exact_rows(entry, rows, &table)).await?;
         Ok(ExactRows { vectors: Arc::new(vectors), rows: Some(rows.into()) })
     }
 
-    fn is_whole_worth_reading(&self, run: u32, entry: &RunEntry, rows: u64) -> bool {
-        let row_bytes = 4 * self.meta().dim as u64;
-        let (single, whole) = (rows * (READ_COST + row_bytes), READ_COST + entry.cold.length);
-        let cache = self.part_cache();
+    fn is_whole_worth_reading(&self, run: u32, entry: &RunEntry, rows: u64, is_table_known: bool) -> bool {
+        let (row_bytes, cache) = (4 * self.meta().dim as u64, self.part_cache());
+        // Under cosine the lengths are a read of their own, at the end of the region.
+        let others = u64::from(!is_table_known) + u64::from(self.meta().metric == Metric::Cosine);
+        let (single, whole) = (rows * (READ_COST + row_bytes) + others * READ_COST, READ_COST + entry.cold.length);
         single >= whole
-            || cache.bytes_used() + u64::from(entry.rows) * row_bytes <= cache.capacity()
+            || cache.has_room(u64::from(entry.rows) * row_bytes)
             || self.opened.exact_rents.is_due(run as usize, single, WHOLE_READS * whole)
     }
 }

@@ -74,6 +74,11 @@ impl PartCache {
         self.capacity
     }
 
+    /// Whether parts of so many bytes find room without others having to go for each.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        self.cache.has_room(bytes)
+    }
+
     /// Takes room for codes that stay, if there is.
     fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Room> {
         let mut codes = self.codes();

@@ -14,8 +14,8 @@ use drift_types::{CollectionId, SegmentId};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use crate::{
-    Description, Encoded, Error, ExactRun, FooterRef, HotRun, IdBlock, Matching, PartCache, Result, RunEntry,
-    RunStatistics, SegmentMeta, file::File, found::Found, open::Opened, parts::Cached, pins::Pins, version,
+    ChunkTable, Description, Encoded, Error, ExactRun, FooterRef, HotRun, IdBlock, Matching, PartCache, Result,
+    RunEntry, RunStatistics, SegmentMeta, file::File, found::Found, open::Opened, parts::Cached, pins::Pins, version,
 };
 
 /// How many runs are read at once where many are needed.
@@ -178,6 +178,7 @@ impl SegmentReader {
     pub fn let_go(&self, run: u32) {
         self.cache.remove(self.key::<Arc<HotRun>>(run));
         self.cache.remove(self.key::<Arc<ExactRun>>(run));
+        self.cache.remove(self.key::<Arc<ChunkTable>>(run));
     }
 
     /// The vectors of a run, if they are in the cache.
@@ -213,7 +214,7 @@ impl SegmentReader {
 
     /// Some columns (positions in the schema, in any order) of some rows (ordinals in any order,
     /// repeats allowed): row `i` of the result is `rows[i]`. Reads only the pages these rows are
-    /// on, and whole runs where the vector column is asked for. A small column that is asked for again and
+    /// on, and vectors as by [`SegmentReader::exact_rows`]. A small column that is asked for again and
     /// again is kept as by [`SegmentReader::columns`].
     pub async fn payload(&self, rows: &[u32], columns: &[usize]) -> Result<RecordBatch> {
         self.rows_of(rows, columns, true).await
@@ -364,7 +365,7 @@ impl SegmentReader {
         CacheKey { segment: self.id(), part: T::KIND, index }
     }
 
-    fn cached<T: Cached>(&self, index: u32) -> Option<T> {
+    pub(crate) fn cached<T: Cached>(&self, index: u32) -> Option<T> {
         self.cache.get(self.key::<T>(index)).and_then(T::from_part)
     }
 

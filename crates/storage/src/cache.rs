@@ -91,6 +91,12 @@ impl<V: Clone> Cache<V> {
         self.entries.weight()
     }
 
+    /// Whether entries of so many bytes still find room: when others have to go for each, every shard may have a
+    /// little left, but less than one takes. Shards fill unevenly, so some may have gone before.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        self.entries.weight() + self.entries.num_shards() as u64 * bytes <= self.entries.capacity()
+    }
+
     /// Bytes that may be held.
     pub fn capacity(&self) -> u64 {
         self.entries.capacity()
@@ -156,6 +162,18 @@ mod tests {
         assert_eq!(cache.get(key(299)), None);
         cache.set_capacity((1 << 20) + 1);
         assert!(cache.bytes_used() <= 1 << 20, "{}", cache.bytes_used());
+    }
+
+    #[tokio::test]
+    async fn a_full_cache_has_no_room() {
+        for capacity in [1 << 20, 64 << 20, 200 << 20] {
+            let (cache, bytes) = (Cache::new(capacity), 500_000);
+            assert!(cache.has_room(bytes) && !cache.has_room(capacity + 1));
+            for index in 0..2_000 {
+                cache.get_or_load(key(index), async { Ok::<_, ()>((index, bytes)) }).await.unwrap();
+            }
+            assert!(!cache.has_room(bytes), "{} of {capacity}", cache.bytes_used());
+        }
     }
 
     #[tokio::test]

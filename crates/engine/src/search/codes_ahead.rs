@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, iter, sync::Arc};
 
 use drift_ivf::{Features, Ranked, StopState};
 use drift_segment::HotRun;
-use futures::future::try_join_all;
+use futures::future::join_all;
 
 use super::{filter::RowSets, sieve::Codes};
 use crate::{
@@ -12,6 +12,9 @@ use crate::{
 
 /// Buckets whose codes are read together before anything is known of how far a search will go.
 const AT_FIRST: usize = 4;
+
+/// Buckets whose codes are read together at most: they are held until it is their turn.
+const AT_ONCE: usize = 32;
 
 /// Codes that do not stay in memory: those of several buckets are read at once, and held until it is their turn.
 #[derive(Default)]
@@ -33,15 +36,16 @@ impl CodesAhead {
         if let Some(known) = self.0.remove(&(run.segment, run.run)).or_else(|| reader.hot_cached(run.run)) {
             return Ok(Codes::Loaded(known));
         }
-        Box::pin(self.read(snapshot, sets, soon())).await?;
+        Box::pin(self.read(snapshot, sets, soon())).await;
         Ok(Codes::Loaded(match self.0.remove(&(run.segment, run.run)) {
             Some(read) => read,
             None => reader.hot(run.run).await?,
         }))
     }
 
-    /// Reads the codes of some buckets, of those runs only in which rows match.
-    async fn read(&mut self, snapshot: &Snapshot, sets: Option<&RowSets>, buckets: Vec<u32>) -> Result<()> {
+    /// Reads the codes of some buckets, of those runs only in which rows match, as far as they can be read: what
+    /// is wrong with one of them is told when it is its turn.
+    async fn read(&mut self, snapshot: &Snapshot, sets: Option<&RowSets>, buckets: Vec<u32>) {
         let runs = buckets.iter().flat_map(|&bucket| &snapshot.level1.buckets[bucket as usize].runs);
         let wanted = runs.filter(|&&run| {
             let is_pinned = snapshot.segments[run.segment as usize].reader.hot_pinned(run.run).is_some();
@@ -49,30 +53,33 @@ impl CodesAhead {
             !is_pinned && !self.0.contains_key(&(run.segment, run.run)) && has_matches()
         });
         let read = wanted.map(async |run| {
-            let codes = snapshot.segments[run.segment as usize].reader.hot(run.run).await?;
-            Ok::<_, crate::Error>(((run.segment, run.run), codes))
+            let codes = snapshot.segments[run.segment as usize].reader.hot(run.run).await;
+            Some(((run.segment, run.run), codes.ok()?))
         });
-        let read = try_join_all(read).await?;
-        self.0.extend(read);
-        Ok(())
+        let read = join_all(read).await;
+        self.0.extend(read.into_iter().flatten());
     }
 }
 
-/// The buckets from `ranked` on that a search will read, as far as can be told now: until the stop rule would be
-/// content if they changed nothing, at most `most`.
+/// The buckets from `ranked` on that a search for `k` rows will read, as far as can be told now: as many as are
+/// `left` to read where that was asked for, else until the stop rule would be content if they changed nothing.
 pub(super) fn buckets_soon(
     ranked: &Ranked,
     upcoming: &[Ranked],
     (mut stop, kth_score): (StopState, Option<f32>),
     counts: &[u32],
+    (k, left): (usize, Option<usize>),
     is_enough: impl Fn(Option<&Features>) -> bool,
-    most: usize,
 ) -> Vec<u32> {
-    let mut soon = vec![ranked.bucket];
+    let (mut soon, mut rows) = (vec![ranked.bucket], 0);
     for (last, next) in iter::once(ranked).chain(upcoming.iter().rev()).zip(upcoming.iter().rev()) {
+        rows += counts[last.bucket as usize] as usize;
         stop.observe(kth_score, counts[last.bucket as usize] as usize);
-        let features = stop.features(next);
-        if soon.len() >= most || is_enough(features.as_ref()) || (features.is_none() && soon.len() >= AT_FIRST) {
+        let ends = || match stop.features(next) {
+            Some(features) => is_enough(Some(&features)),
+            None => soon.len() >= AT_FIRST && rows >= k,
+        };
+        if soon.len() >= left.unwrap_or(AT_ONCE).min(AT_ONCE) || (left.is_none() && ends()) {
             break;
         }
         soon.push(next.bucket);
@@ -95,23 +102,26 @@ mod tests {
         let counts = [5; 10];
         let mut ranking = router.rank(&[0.0], None, &counts);
         let mut stop = StopState::new(3, &ranking);
-        let soon = |ranking: &mut drift_ivf::Ranking<'_>, stop: &StopState, kth, enough_at: usize, most| {
-            let ranked = ranking.next().unwrap();
-            ranking.peek();
-            // ln(1 + buckets), as the rule sees it.
-            let is_enough = |seen: Option<&Features>| seen.is_some_and(|seen| seen[1].exp() > enough_at as f32 + 0.5);
-            buckets_soon(&ranked, ranking.upcoming(), (stop.clone(), kth), &counts, is_enough, most)
-        };
-        assert_eq!(soon(&mut ranking.clone(), &stop, None, 0, usize::MAX), [0, 1, 2, 3], "nothing is known");
-        assert_eq!(soon(&mut ranking.clone(), &stop, None, 0, 2), [0, 1]);
-        assert_eq!(soon(&mut ranking.clone(), &stop, Some(1.0), 6, usize::MAX), [0, 1, 2, 3, 4, 5]);
-        assert_eq!(soon(&mut ranking.clone(), &stop, Some(1.0), 0, usize::MAX), [0, 1], "two are always read");
+        let soon =
+            |ranking: &mut drift_ivf::Ranking<'_>, stop: &StopState, kth, enough_at: usize, left: Option<usize>| {
+                let ranked = ranking.next().unwrap();
+                ranking.peek();
+                // ln(1 + buckets), as the rule sees it.
+                let is_enough =
+                    |seen: Option<&Features>| seen.is_some_and(|seen| seen[1].exp() > enough_at as f32 + 0.5);
+                buckets_soon(&ranked, ranking.upcoming(), (stop.clone(), kth), &counts, (3, left), is_enough)
+            };
+        assert_eq!(soon(&mut ranking.clone(), &stop, None, 0, None), [0, 1, 2, 3], "nothing is known");
+        assert_eq!(soon(&mut ranking.clone(), &stop, None, 0, Some(2)), [0, 1]);
+        assert_eq!(soon(&mut ranking.clone(), &stop, Some(1.0), 6, None), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(soon(&mut ranking.clone(), &stop, Some(1.0), 0, None), [0, 1], "two are always read");
         for _ in 0..2 {
             ranking.next();
             stop.observe(Some(1.0), 5);
         }
-        assert_eq!(soon(&mut ranking.clone(), &stop, Some(1.0), 0, usize::MAX), [2], "this one is read in any case");
-        assert_eq!(soon(&mut ranking.clone(), &stop, Some(1.0), 100, usize::MAX), [2, 3, 4, 5, 6, 7, 8, 9]);
-        assert_eq!(soon(&mut ranking, &stop, Some(1.0), 100, 1), [2]);
+        assert_eq!(soon(&mut ranking.clone(), &stop, Some(1.0), 0, None), [2], "this one is read in any case");
+        assert_eq!(soon(&mut ranking.clone(), &stop, Some(1.0), 100, None), [2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(soon(&mut ranking.clone(), &stop, Some(1.0), 100, Some(1)), [2]);
+        assert_eq!(soon(&mut ranking, &stop, Some(1.0), 0, Some(5)), [2, 3, 4, 5, 6], "so many were asked for");
     }
 }

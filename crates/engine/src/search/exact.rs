@@ -13,8 +13,8 @@ use futures::future::try_join_all;
 use super::{
     candidates::{Candidates, Coded, Hit, RowRef},
     filter::{RowSets, live_set},
+    held_vectors::HeldVectors,
     query::Query,
-    vectors::Vectors,
 };
 use crate::{Result, SearchStats, StopReason, snapshot::Snapshot};
 
@@ -24,7 +24,8 @@ const AHEAD: usize = 4;
 /// Runs that are read at once where they are not in memory.
 const READ_AT_ONCE: usize = 16;
 
-/// Rows compared between two chances for other tasks on this thread; some 200 us of work.
+/// Rows compared, and some more of the last runs, between two chances for other tasks on this thread: a few
+/// hundred us of work.
 const ROWS_PER_YIELD: usize = 1_024;
 
 /// Compares every live, matching row.
@@ -177,13 +178,11 @@ pub(super) async fn rerank(
     candidates: Candidates,
     stats: &mut SearchStats,
 ) -> Result<Vec<Hit>> {
-    // No row above it is among the nearest, whatever its exact score.
-    let reachable = candidates.threshold();
     let (mut top, coded) = candidates.finish();
-    let mut vectors = Vectors::new(query.k);
+    let mut vectors = HeldVectors::new(query.k);
     coded.iter().take(AHEAD).for_each(|one| vectors.bring_near(snapshot, one));
     for (i, one) in coded.iter().enumerate() {
-        let bound = top.kth().map_or(reachable, |hit| hit.score);
+        let bound = top.kth().map_or(f32::INFINITY, |hit| hit.score);
         if one.lower > bound {
             break;
         }

@@ -62,8 +62,9 @@ pub(super) async fn scan_buckets<'s>(
             }
             let soon = || {
                 ranking.peek();
-                let most = query.nprobe.map_or(usize::MAX, |nprobe| nprobe - stats.buckets_probed);
-                buckets_soon(&ranked, ranking.upcoming(), (stop.clone(), out.kth_score()), counts, is_enough, most)
+                let left = query.nprobe.map(|nprobe| nprobe - stats.buckets_probed);
+                let state = (stop.clone(), out.kth_score());
+                buckets_soon(&ranked, ranking.upcoming(), state, counts, (query.k, left), is_enough)
             };
             let codes = ahead.get(snapshot, run, sets, soon).await?;
             let run = opened(snapshot, (bucket, ranked.dist_sq), run, codes);

@@ -6,12 +6,12 @@ mod codes_ahead;
 mod exact;
 mod filter;
 mod gather;
+mod held_vectors;
 mod keys;
 mod level1;
 mod query;
 mod sieve;
 mod trace;
-mod vectors;
 
 use std::sync::Arc;
 

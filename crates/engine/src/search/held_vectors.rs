@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use drift_kernels::prefetch;
 use drift_segment::ExactRows;
-use futures::future::try_join_all;
+use futures::future::join_all;
 
 use super::candidates::Coded;
 use crate::{Result, snapshot::Snapshot};
@@ -15,13 +15,13 @@ const READ_AT_ONCE: (usize, usize) = (8, 32);
 
 /// The vectors of candidates, by their runs, held while a search needs them: the cache is mostly asked once for
 /// each run.
-pub(super) struct Vectors {
+pub(super) struct HeldVectors {
     /// By segment and run; of a run that is not in memory, the rows that were wanted.
     held: BTreeMap<(u32, u32), ExactRows>,
     at_once: usize,
 }
 
-impl Vectors {
+impl HeldVectors {
     /// For a search for `k` neighbours.
     pub fn new(k: usize) -> Self {
         // So many are compared for certain, and mostly a few more.
@@ -49,41 +49,44 @@ impl Vectors {
 
     /// The vectors of a candidate's run, if its own is in memory.
     fn find(&mut self, snapshot: &Snapshot, one: &Coded) -> Option<&ExactRows> {
-        self.make_room((one.segment, one.run));
-        match self.held.entry((one.segment, one.run)) {
+        let (run, reader) = ((one.segment, one.run), &snapshot.segments[one.segment as usize].reader);
+        if self.held.len() == HELD && !self.held.contains_key(&run) {
+            // Others go only for what comes.
+            let found = reader.exact_cached(one.run)?;
+            self.held.clear();
+            return Some(self.held.entry(run).or_insert(ExactRows::all(found)));
+        }
+        match self.held.entry(run) {
             Entry::Occupied(known) => Some(&*known.into_mut()).filter(|rows| rows.row(one.row).is_some()),
-            Entry::Vacant(new) => {
-                let run = snapshot.segments[one.segment as usize].reader.exact_cached(one.run)?;
-                Some(new.insert(ExactRows::all(run)))
-            }
+            Entry::Vacant(new) => Some(new.insert(ExactRows::all(reader.exact_cached(one.run)?))),
         }
     }
 
-    /// Reads the vector of a candidate, and of others as far as they are not in memory. It is held afterwards.
+    /// Reads the vector of a candidate, and of others as far as they are not in memory: it is held afterwards, and
+    /// so are those of the others that can be read. What is wrong with one of them is told when it is its turn.
     async fn read(&mut self, snapshot: &Snapshot, one: &Coded, others: impl Iterator<Item = &Coded>) -> Result<()> {
-        let mut wanted = BTreeMap::from([((one.segment, one.run), vec![one.row])]);
+        let first = (one.segment, one.run);
+        let mut wanted = BTreeMap::from([(first, vec![one.row])]);
         for other in others {
             if self.find(snapshot, other).is_none() {
                 wanted.entry((other.segment, other.run)).or_default().push(other.row);
             }
         }
-        let read = wanted.into_iter().map(async |((segment, run), mut rows)| {
+        let reader = |segment: u32| &snapshot.segments[segment as usize].reader;
+        let read = join_all(wanted.into_iter().map(async |((segment, run), mut rows)| {
             rows.sort_unstable();
-            let rows = snapshot.segments[segment as usize].reader.exact_rows(run, &rows).await?;
-            Ok::<_, crate::Error>(((segment, run), rows))
-        });
-        let read = try_join_all(read).await?;
+            Some(((segment, run), reader(segment).exact_rows(run, &rows).await.ok()?))
+        }));
+        let read = read.await;
         if self.held.len() + read.len() > HELD {
             self.held.clear();
         }
-        self.held.extend(read);
-        Ok(())
-    }
-
-    fn make_room(&mut self, run: (u32, u32)) {
-        if self.held.len() == HELD && !self.held.contains_key(&run) {
-            self.held.clear();
+        self.held.remove(&first);
+        self.held.extend(read.into_iter().flatten());
+        if let Entry::Vacant(missing) = self.held.entry(first) {
+            missing.insert(reader(one.segment).exact_rows(one.run, &[one.row]).await?);
         }
+        Ok(())
     }
 }
 
@@ -125,7 +128,7 @@ mod tests {
         let coded: Vec<Coded> =
             (0..runs).map(|run| Coded { lower: 0.0, segment: 0, run, row: run % 3, key: None }).collect();
         for held in 0..HELD {
-            let mut vectors = Vectors::new(100);
+            let mut vectors = HeldVectors::new(100);
             for one in &coded[..held] {
                 vectors.of_first(&snapshot, slice::from_ref(one), 0.0).await.unwrap();
             }
@@ -141,7 +144,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn however_many_runs_are_asked_for_few_are_held() {
         let (database, snapshot) = filled(Settings::default()).await;
-        let mut vectors = Vectors::new(10);
+        let mut vectors = HeldVectors::new(10);
         let mut asked = 0;
         for (segment, view) in (0..).zip(&snapshot.segments) {
             for run in 0..view.reader.runs().len() as u32 {
