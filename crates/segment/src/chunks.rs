@@ -8,7 +8,8 @@ use drift_codec::{
 
 use crate::error::{Flaw, verify};
 
-const ENTRY_BYTES: usize = 8;
+/// Bytes of an entry of the chunk table.
+pub(crate) const ENTRY_BYTES: usize = 8;
 
 /// What a run's region in COLD holds, and so in which of its chunks a row lies.
 #[derive(Clone, Copy, Debug)]
@@ -70,11 +71,8 @@ impl Layout {
     }
 }
 
-/// How long the chunks of a region are, how they are coded, and what proves them:
-///
-/// ```text
-/// length u16, codec u8, zero u8, crc32c u32     for each chunk
-/// ```
+/// How long the chunks of a region are, how they are coded, and what proves them: the end of a region, as
+/// [`ExactRun`](crate::ExactRun) draws it.
 #[derive(Debug)]
 pub struct ChunkTable(Box<[u8]>);
 

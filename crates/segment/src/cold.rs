@@ -100,9 +100,9 @@ pub(crate) fn encode(vectors: &[f32], inv_norms: Option<&[f32]>, compression: Co
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunks::ENTRY_BYTES;
 
     const DIM: usize = 384;
-    const ENTRY_BYTES: usize = 8;
 
     fn layout(rows: usize, has_norms: bool) -> Layout {
         Layout { rows, dim: DIM, has_norms }

@@ -73,11 +73,11 @@ impl HeldVectors {
             }
         }
         let reader = |segment: u32| &snapshot.segments[segment as usize].reader;
-        let read = join_all(wanted.into_iter().map(async |((segment, run), mut rows)| {
+        let read = wanted.into_iter().map(async |((segment, run), mut rows)| {
             rows.sort_unstable();
             Some(((segment, run), reader(segment).exact_rows(run, &rows).await.ok()?))
-        }));
-        let read = read.await;
+        });
+        let read = join_all(read).await;
         if self.held.len() + read.len() > HELD {
             self.held.clear();
         }
