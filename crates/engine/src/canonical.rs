@@ -113,11 +113,30 @@ fn cast(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
     if !castable(column.data_type(), field.data_type()) {
         return Err(mistyped(column.data_type(), field, ""));
     }
-    cast_with_options(column, field.data_type(), &STRICT)
-        .map_err(|e| mistyped(column.data_type(), field, &format!(" ({e})")))
+    let cast = cast_with_options(column, field.data_type(), &STRICT)
+        .map_err(|e| mistyped(column.data_type(), field, &format!(" ({e})")))?;
+    match first_rounded(column, &cast)? {
+        None => Ok(cast),
+        Some(row) => {
+            let value = arrow_cast::display::array_value_to_string(column, row)?;
+            let rounded = format!("column '{}', row {row}: {value} is not a whole number", field.name());
+            Err(Error::invalid(format!("{rounded}, and {} is stored: round it or leave it out", field.data_type())))
+        }
+    }
 }
 
-/// Casts a user would expect; a number is never read out of a text, nor a text made of a number.
+/// The first number with a fraction that was cast to an integer without it.
+fn first_rounded(from: &ArrayRef, to: &ArrayRef) -> Result<Option<usize>> {
+    let has_fraction = |t: &DataType| t.is_floating() || t.is_decimal();
+    if !has_fraction(from.data_type()) || !to.data_type().is_integer() {
+        return Ok(None);
+    }
+    let back = cast_with_options(to, from.data_type(), &STRICT)?;
+    let differs = |row: &usize| back.slice(*row, 1) != from.slice(*row, 1);
+    Ok(if &back == from { None } else { (0..from.len()).find(differs) })
+}
+
+/// Casts a user would expect; a number is never read out of a text or a truth value, nor a text made of a number.
 fn castable(from: &DataType, to: &DataType) -> bool {
     let text = |t: &DataType| {
         let value = match t {
@@ -126,7 +145,9 @@ fn castable(from: &DataType, to: &DataType) -> bool {
         };
         matches!(value, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
     };
-    *from == DataType::Null || (text(from) == text(to) && arrow_cast::can_cast_types(from, to))
+    let truth = |t: &DataType| *t == DataType::Boolean;
+    let alike = text(from) == text(to) && truth(from) == truth(to);
+    *from == DataType::Null || (alike && arrow_cast::can_cast_types(from, to))
 }
 
 fn mistyped(from: &DataType, field: &Field, detail: &str) -> Error {

@@ -1,8 +1,8 @@
 use std::sync::{
-    Arc,
+    Arc, PoisonError,
     atomic::{AtomicU32, Ordering},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
@@ -13,11 +13,11 @@ use drift_segment::PartCache;
 use drift_storage::Store;
 use drift_types::{CollectionId, VectorId};
 use futures::{StreamExt, stream::BoxStream};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use crate::{
-    Ack, CollectionSchema, CollectionStatus, Error, Result, RowPredicate, ScanRequest, SearchRequest, SearchResult,
-    Settings,
+    Ack, CollectionSchema, CollectionStatus, Error, ErrorKind, Result, RowPredicate, ScanRequest, SearchRequest,
+    SearchResult, Settings,
     audit::{Audits, Walks},
     compute::{Class, Compute},
     database::Parts,
@@ -34,8 +34,18 @@ use crate::{
 /// Rows of one statement, in order.
 pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 
+/// A table is frozen when its rows take up so much with all columns: a flush puts those of several tables
+/// together, and 2 GiB are the most that Arrow holds of a text column.
+const PAYLOAD_BYTES_MAX: usize = 256 << 20;
+
 /// How often a predicate delete looks again for rows that changed while it ran.
 const DELETE_ROUNDS: usize = 10;
+
+/// So often who waits for room looks whether there is hope.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// So long a flush may fail before those who wait for it are told.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often a compaction looks whether old segments can go.
 const SWEEPS: usize = 50;
@@ -54,13 +64,15 @@ pub(crate) struct Shared {
     pub writer_id: ulid::Ulid,
     pub snapshot: drift_epoch::Cell<Snapshot>,
     /// The newest manifest. Whoever changes segments holds it: one job at a time.
-    pub manifest: Mutex<Manifest>,
+    pub manifest: Arc<Mutex<Manifest>>,
     /// Wakes the janitor.
     pub janitor: Arc<Notify>,
     /// What maintenance may cost.
     pub budget: Arc<Budget>,
     /// Tells waiting writers that L0 has room again.
     pub drained: Notify,
+    /// Why the last flush failed, unless one has succeeded since.
+    pub flush_error: std::sync::Mutex<Option<Error>>,
     pub garbage: Garbage,
     /// What maintenance did and how good searches were.
     pub history: std::sync::Mutex<History>,
@@ -87,10 +99,11 @@ impl Shared {
             epoch: parts.epoch,
             writer_id: parts.writer_id,
             snapshot: drift_epoch::Cell::new(Arc::new(snapshot)),
-            manifest: Mutex::new(manifest),
+            manifest: Arc::new(Mutex::new(manifest)),
             janitor: parts.janitor.clone(),
             budget: parts.budget.clone(),
             drained: Notify::new(),
+            flush_error: std::sync::Mutex::default(),
             garbage: Garbage::default(),
             history: std::sync::Mutex::new(history),
             totals: Totals::default(),
@@ -108,12 +121,38 @@ impl Shared {
     pub fn is_full(&self, table: &L0Table) -> bool {
         table.memtable.len() >= self.settings.memtable_rows_max
             || table.memtable.bytes() >= self.settings.memtable_bytes_max
+            || table.payload.bytes() >= PAYLOAD_BYTES_MAX
     }
 
     /// How long ago the newest manifest was made; zero while a job is at it.
     pub fn manifest_age(&self) -> Duration {
         let made_ms = self.manifest.try_lock().map_or(u64::MAX, |manifest| manifest.stamp.created_ms);
         Duration::from_millis(ulid::Ulid::new().timestamp_ms().saturating_sub(made_ms))
+    }
+
+    /// The newest manifest, for one job at a time. What runs in the background comes back later rather than wait,
+    /// behind a load whose client sends slowly for instance.
+    pub async fn lock_manifest(&self, class: Class) -> Option<OwnedMutexGuard<Manifest>> {
+        match class {
+            Class::Foreground => Some(self.manifest.clone().lock_owned().await),
+            Class::Background => self.manifest.clone().try_lock_owned().ok(),
+        }
+    }
+
+    /// Notes how a flush ended.
+    pub fn flushed(&self, ended: &Result<()>) {
+        *self.flush_error.lock().unwrap_or_else(PoisonError::into_inner) = ended.as_ref().err().cloned();
+    }
+
+    /// Fails for those who wait since `begun` for flushes that fail.
+    fn flush_failed(&self, begun: Instant) -> Result<()> {
+        match &*self.flush_error.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(e) if begun.elapsed() >= FLUSH_PATIENCE => {
+                let full = format!("L0 is full and cannot be flushed ({e}): mend that, then insert again");
+                Err(Error::new(ErrorKind::Unavailable, full))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub fn wake_janitor(&self) {
@@ -148,13 +187,13 @@ impl Collection {
     /// and every search sees it, whole.
     ///
     /// # Errors
-    /// `Invalid` says which column and row to mend; `Closed` when the log cannot be written.
-    /// Nothing is written then.
+    /// `Invalid` says which column and row to mend; `Closed` when the log cannot be written, `Unavailable`
+    /// when L0 is full and cannot be flushed. Nothing is written then.
     pub async fn insert(&self, batch: RecordBatch) -> Result<Ack> {
         if batch.num_rows() >= self.shared.settings.bulk_rows_min {
             return self.insert_stream(futures::stream::iter([Ok(batch)]).boxed()).await;
         }
-        self.wait_for_room().await;
+        self.wait_for_room().await?;
         let rows = rows::prepare(&self.schema(), &batch)?;
         self.log_insert(rows).await
     }
@@ -177,7 +216,7 @@ impl Collection {
             match batches.next().await {
                 Some(batch) => collector.push(&batch?)?,
                 None => {
-                    self.wait_for_room().await;
+                    self.wait_for_room().await?;
                     return match collector.into_statement()? {
                         Some(rows) => self.log_insert(rows).await,
                         None => Ok(Ack { seq: self.shared.snapshot.load().seq, rows: 0 }),
@@ -219,7 +258,7 @@ impl Collection {
             }
         }
         Err(Error::new(
-            crate::ErrorKind::Unavailable,
+            ErrorKind::Unavailable,
             format!("{} rows were deleted, but others that match kept changing: repeat the DELETE", total.rows),
         ))
     }
@@ -291,13 +330,18 @@ impl Collection {
 
     /// Waits while too many frozen tables are still to be flushed: memory is bounded, and L0
     /// stays quick to search.
-    pub(crate) async fn wait_for_room(&self) {
+    async fn wait_for_room(&self) -> Result<()> {
+        let begun = Instant::now();
         loop {
             let drained = self.shared.drained.notified();
             if self.shared.snapshot.load().frozen().len() < self.shared.settings.frozen_tables_max {
-                return;
+                return Ok(());
             }
-            drained.await;
+            if tokio::time::timeout(LOOK_AGAIN, drained).await.is_err() {
+                // Nothing drains what was dropped, closed or fenced.
+                self.writer.ask(|reply| Command::Ready { collection: self.shared.id, reply }).await?;
+                self.shared.flush_failed(begun)?;
+            }
         }
     }
 }

@@ -7,20 +7,21 @@ use std::{
     time::Duration,
 };
 
-use drift_manifest::{Catalog, CatalogEntry, Commit as Committed, Manifest, VersionLog, validate_name};
+use drift_manifest::{Catalog, CatalogEntry, Commit, VersionLog, validate_name};
 use drift_segment::PartCache;
 use drift_storage::{Store, StoreLock};
-use drift_types::CollectionId;
 use tokio::sync::{Mutex, Notify};
 use ulid::Ulid;
 
 use crate::{
     Collection, CollectionSchema, CollectionSpec, Error, ErrorKind, Result, Settings,
     audit::{Auditor, Audits},
-    compute::Compute,
+    compute::{Class, Compute},
+    ddl::commit_catalog,
     id_map::PlaceId,
     maintain::{self, Budget, Janitor},
     recover::{self, OpenLog},
+    versions::to_the_end,
     write::{Command, Writer, WriterHandle},
 };
 
@@ -51,12 +52,12 @@ impl Parts {
 #[derive(Clone)]
 pub struct Database(Arc<Inner>);
 
-struct Inner {
-    parts: Parts,
-    writer: WriterHandle,
-    collections: Arc<RwLock<BTreeMap<String, Collection>>>,
+pub(crate) struct Inner {
+    pub parts: Parts,
+    pub writer: WriterHandle,
+    pub collections: Arc<RwLock<BTreeMap<String, Collection>>>,
     /// The newest catalog; held while it changes.
-    catalog: Mutex<Catalog>,
+    pub catalog: Mutex<Catalog>,
     _janitor: Janitor,
     _auditor: Auditor,
     _lock: StoreLock,
@@ -149,29 +150,9 @@ impl Database {
     pub async fn create_collection(&self, name: &str, spec: CollectionSpec) -> Result<Collection> {
         validate_name(name)?;
         let schema = CollectionSchema::resolve(&spec)?;
-        let parts = &self.0.parts;
-        let mut catalog = self.0.catalog.lock().await;
-        if catalog.find(name).is_some() {
-            let exists = format!("collection '{name}' exists already: drop it first or choose another name");
-            return Err(Error::new(ErrorKind::AlreadyExists, exists));
-        }
-        // Doomed until its manifest is there: what the catalog names is whole, and what a crash
-        // leaves of the rest is removed at the next start.
-        let id = CollectionId(Ulid::new());
-        let mut next = catalog.successor(parts.epoch, parts.writer_id);
-        next.doomed.push(id);
-        commit_catalog(&self.0.parts, &mut catalog, next).await?;
-        let manifest = Manifest::first(id, schema.to_manifest(), parts.epoch, parts.writer_id);
-        VersionLog::<Manifest>::manifests(parts.store.clone(), id).commit(&manifest, None).await?;
-        let mut next = catalog.successor(parts.epoch, parts.writer_id);
-        next.doomed.retain(|doomed| *doomed != id);
-        next.collections.push(CatalogEntry { name: name.to_owned(), collection: id });
-        commit_catalog(&self.0.parts, &mut catalog, next).await?;
-        let state = recover::restore(parts, name, manifest).await?;
-        let collection = Collection { shared: state.shared().clone(), writer: self.0.writer.clone() };
-        self.0.writer.ask(|reply| Command::Register { state: Box::new(state), reply }).await?;
-        write(&self.0.collections).insert(name.to_owned(), collection.clone());
-        Ok(collection)
+        schema.check_stored()?;
+        let (inner, name) = (self.0.clone(), name.to_owned());
+        to_the_end(async move { inner.create_collection(&name, &schema).await }).await
     }
 
     /// Drops a collection and its files. Searches that hold it may fail from now on.
@@ -179,17 +160,8 @@ impl Database {
     /// # Errors
     /// `NotFound`.
     pub async fn drop_collection(&self, name: &str) -> Result<()> {
-        let mut catalog = self.0.catalog.lock().await;
-        let id = catalog.find(name).ok_or_else(|| self.unknown(name))?;
-        let mut next = catalog.successor(self.0.parts.epoch, self.0.parts.writer_id);
-        next.collections.retain(|entry| entry.collection != id);
-        next.doomed.push(id);
-        commit_catalog(&self.0.parts, &mut catalog, next).await?;
-        write(&self.0.collections).remove(name);
-        self.0.writer.ask(|reply| Command::Unregister { collection: id, reply }).await?;
-        recover::remove_collection(&self.0.parts.store, id).await?;
-        catalog.doomed.retain(|doomed| *doomed != id);
-        Ok(())
+        let (inner, name) = (self.0.clone(), name.to_owned());
+        to_the_end(async move { inner.drop_collection(&name).await }).await
     }
 
     /// The collection of that name.
@@ -197,7 +169,7 @@ impl Database {
     /// # Errors
     /// `NotFound`, with the names there are.
     pub fn collection(&self, name: &str) -> Result<Collection> {
-        read(&self.0.collections).get(name).cloned().ok_or_else(|| self.unknown(name))
+        read(&self.0.collections).get(name).cloned().ok_or_else(|| self.0.unknown(name))
     }
 
     /// All collections, by name.
@@ -222,39 +194,28 @@ impl Database {
     /// `Closed` when the log could not be written.
     pub async fn close(self) -> Result<()> {
         for collection in self.collections() {
-            if let Err(e) = maintain::remember(&collection, Duration::ZERO).await {
+            if let Err(e) = maintain::remember(&collection, Duration::ZERO, Class::Background).await {
                 tracing::warn!("'{}' will not remember its latest maintenance and audits: {e}", collection.name());
             }
         }
         self.0.writer.ask(|reply| Command::Close { reply }).await
     }
+}
 
-    fn unknown(&self, name: &str) -> Error {
-        let names: Vec<String> = read(&self.0.collections).keys().cloned().collect();
+impl Inner {
+    pub(crate) fn unknown(&self, name: &str) -> Error {
+        let names: Vec<String> = read(&self.collections).keys().cloned().collect();
         let known =
             if names.is_empty() { "there is none yet".to_owned() } else { format!("there are {}", names.join(", ")) };
         Error::new(ErrorKind::NotFound, format!("no collection '{name}': {known}"))
     }
 }
 
-async fn commit_catalog(parts: &Parts, catalog: &mut Catalog, next: Catalog) -> Result<()> {
-    let log = VersionLog::<Catalog>::catalog(parts.store.clone());
-    match log.commit(&next, Some(catalog)).await? {
-        Committed::Committed => *catalog = next,
-        Committed::Conflict(_) => {
-            let raced = "another writer changed the catalog: restart this one";
-            return Err(Error::new(ErrorKind::Unavailable, raced));
-        }
-    }
-    maintain::prune(&log, &parts.settings).await;
-    Ok(())
-}
-
 fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+pub(crate) fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -270,11 +231,11 @@ async fn take_over(store: &Store, settings: &Settings) -> Result<Catalog> {
             None => Catalog::first(1, writer),
         };
         match log.commit(&next, found.as_ref()).await? {
-            Committed::Committed => {
+            Commit::Committed => {
                 maintain::prune(&log, settings).await;
                 return Ok(next);
             }
-            Committed::Conflict(theirs) => found = Some(*theirs),
+            Commit::Conflict(theirs) => found = Some(*theirs),
         }
     }
 }

@@ -12,6 +12,7 @@ mod canonical;
 mod collection;
 mod compute;
 mod database;
+mod ddl;
 mod dead_set;
 mod error;
 mod fold;
@@ -31,6 +32,7 @@ mod search;
 mod settings;
 mod snapshot;
 mod totals;
+mod versions;
 mod write;
 
 pub use canonical::{CanonicalBatch, canonical_keys, canonicalise, vectors};

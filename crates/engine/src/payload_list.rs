@@ -13,6 +13,7 @@ const MERGED_ROWS_MAX: usize = 4096;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PayloadList {
     parts: Arc<Vec<Part>>,
+    bytes: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -22,8 +23,8 @@ struct Part {
 }
 
 impl PayloadList {
-    /// The list with `batch` behind its last row.
-    pub fn append(&self, batch: RecordBatch) -> Result<Self> {
+    /// The list with `batch`, of so many bytes, behind its last row.
+    pub fn append(&self, batch: RecordBatch, bytes: usize) -> Result<Self> {
         let mut parts = self.parts.as_ref().clone();
         let mut first = parts.last().map_or(0, |p| p.first + p.batch.num_rows() as u32);
         let (mut from, mut rows) = (parts.len(), batch.num_rows());
@@ -41,7 +42,12 @@ impl PayloadList {
             concat_batches(&batch.schema(), tail.iter().map(|p| &p.batch).chain([&batch]))?
         };
         parts.push(Part { first, batch });
-        Ok(Self { parts: Arc::new(parts) })
+        Ok(Self { parts: Arc::new(parts), bytes: self.bytes + bytes })
+    }
+
+    /// What all batches take up.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The batch that holds row `ordinal`, and the row's index in it.
@@ -69,8 +75,11 @@ mod tests {
         for rows in [1, 1, 1, 5, 4000, 1, 1, 9000, 1, 2, 3, 4, 5, 6, 7, 8] {
             let column = Int64Array::from_iter_values(next..next + rows);
             next += rows;
-            list = list.append(RecordBatch::try_from_iter([("n", Arc::new(column) as _)]).unwrap()).unwrap();
+            list = list
+                .append(RecordBatch::try_from_iter([("n", Arc::new(column) as _)]).unwrap(), 8 * rows as usize)
+                .unwrap();
         }
+        assert_eq!(list.bytes(), 8 * next as usize);
         assert!(list.batches().len() < 10);
         for ordinal in 0..next {
             let (part, row) = list.locate(ordinal as u32);

@@ -43,11 +43,12 @@ pub(crate) struct BatchCollector {
     schema: CollectionSchema,
     batches: Vec<CanonicalBatch>,
     rows: usize,
+    bytes: usize,
 }
 
 impl BatchCollector {
     pub fn new(schema: CollectionSchema) -> Self {
-        Self { schema, batches: Vec::new(), rows: 0 }
+        Self { schema, batches: Vec::new(), rows: 0, bytes: 0 }
     }
 
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -64,6 +65,7 @@ impl BatchCollector {
         let (schema, canonical) = canonicalise(&self.schema, batch)?;
         self.schema = schema;
         self.rows += canonical.batch.num_rows();
+        self.bytes += bytes_of(&canonical.batch);
         self.batches.push(canonical);
         Ok(())
     }
@@ -77,16 +79,15 @@ impl BatchCollector {
     }
 
     /// Whether this is enough for one part of a bulk load.
-    pub fn is_full(&self, vector_bytes_max: usize) -> bool {
-        self.rows >= RECORD_ROWS_MAX / 2
-            || self.rows * self.schema.dim.unwrap_or(0) * size_of::<f32>() >= vector_bytes_max
+    pub fn is_full(&self, bytes_max: usize) -> bool {
+        self.rows >= RECORD_ROWS_MAX / 2 || self.bytes >= bytes_max
     }
 
     /// The rows gathered so far as one batch, where the last row of a key stays; the collector is
     /// empty afterwards.
     pub fn take(&mut self) -> Result<Option<CanonicalBatch>> {
         let batches = std::mem::take(&mut self.batches);
-        self.rows = 0;
+        (self.rows, self.bytes) = (0, 0);
         if batches.is_empty() {
             return Ok(None);
         }
@@ -105,6 +106,12 @@ impl BatchCollector {
         let canonical = self.take()?;
         canonical.map(|canonical| ready(self.schema, canonical)).transpose()
     }
+}
+
+/// What the values of a batch take up, though they may be part of larger buffers.
+fn bytes_of(batch: &RecordBatch) -> usize {
+    // A size that cannot be told is no reason to refuse rows.
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
 }
 
 fn last_of_each_key(rows: CanonicalBatch, ids: Vec<VectorId>) -> Result<CanonicalBatch> {

@@ -86,6 +86,23 @@ impl CollectionSchema {
         Ok(Self { arrow, key, vector, dim, metric: spec.metric, compression: spec.compression })
     }
 
+    /// Refuses columns that no segment can hold, before rows are acknowledged that could never leave L0.
+    ///
+    /// # Errors
+    /// `Invalid` names the column.
+    pub(crate) fn check_stored(&self) -> Result<()> {
+        let others = (0..).zip(self.arrow.fields()).filter(|(i, _)| *i != self.vector && Some(*i) != self.key);
+        for (_, field) in others {
+            drift_segment::check_column(field).map_err(|e| {
+                let (name, kind) = (field.name(), field.data_type());
+                Error::invalid(format!(
+                    "column '{name}' of type {kind} cannot be stored ({e}): leave it out or cast it"
+                ))
+            })?;
+        }
+        Ok(())
+    }
+
     /// The same schema with its dimension settled.
     pub fn with_dim(&self, dim: usize) -> Result<Self> {
         let mut fields: Vec<Arc<Field>> = self.arrow.fields().iter().cloned().collect();

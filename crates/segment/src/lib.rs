@@ -85,6 +85,7 @@ pub use input::{RunInput, SegmentInput};
 pub use key_index::KeyPage;
 pub use meta::SegmentMeta;
 pub use parts::{Matching, Part};
+pub use payload::check_column;
 pub use pins::PartCache;
 pub use reader::SegmentReader;
 pub use verify::verify;

@@ -18,8 +18,8 @@ use std::{
     sync::Arc,
 };
 
-use arrow_array::RecordBatch;
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_array::{RecordBatch, new_null_array};
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use bytes::{Buf, Bytes};
 use drift_storage::page::PAGE;
@@ -83,6 +83,17 @@ pub(crate) fn write(out: impl Write + Send, payload: &RecordBatch) -> Result<Vec
     let metadata = writer.finish()?;
     check_types(&metadata, payload.schema_ref())?;
     Ok(writer.inner_mut().take_sums())
+}
+
+/// Whether a column can be stored and comes back as it is.
+///
+/// # Errors
+/// Says why not.
+pub fn check_column(field: &Field) -> Result<(), ArrowError> {
+    let field = Arc::new(field.clone().with_nullable(true));
+    let row =
+        RecordBatch::try_new(Arc::new(Schema::new(vec![field.clone()])), vec![new_null_array(field.data_type(), 1)])?;
+    write(io::sink(), &row).map(drop)
 }
 
 /// Refuses a payload that would not come back as it is.

@@ -1,8 +1,9 @@
 use std::{
+    any::Any,
     collections::{BTreeMap, BTreeSet},
     fmt,
     ops::Range,
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, RecordBatchOptions, UInt32Array};
@@ -166,6 +167,12 @@ impl SegmentReader {
             return Ok(exact);
         }
         self.part(run, self.opened.read_exact(run)).await
+    }
+
+    /// Can be upgraded as long as this reader or one made of it is held: the file must stay.
+    pub fn held(&self) -> Weak<dyn Any + Send + Sync> {
+        let opened: Arc<dyn Any + Send + Sync> = self.opened.clone();
+        Arc::downgrade(&opened)
     }
 
     /// A reader that does not keep the codes of runs whose rows have all moved elsewhere; this one does until

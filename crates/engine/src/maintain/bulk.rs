@@ -1,6 +1,6 @@
 use drift_manifest::Action;
 use drift_types::SeqNo;
-use futures::StreamExt;
+use futures::{StreamExt, stream::Fuse};
 
 use super::{
     commit::{Ending, commit},
@@ -8,7 +8,11 @@ use super::{
     row_set::RowSet,
 };
 use crate::{
-    Ack, BatchStream, Collection, Result, compute::Class, rows::BatchCollector, write::Command, write::generated_ids,
+    Ack, BatchStream, Collection, Result,
+    canonical::CanonicalBatch,
+    compute::Class,
+    rows::BatchCollector,
+    write::{BulkNumber, generated_ids},
 };
 
 /// Writes a large statement to segments directly, a chunk at a time, and commits all of it at once.
@@ -18,36 +22,23 @@ use crate::{
 pub(crate) async fn bulk_load(
     collection: &Collection,
     mut collector: BatchCollector,
-    mut batches: BatchStream,
+    batches: BatchStream,
 ) -> Result<Ack> {
-    let shared = &collection.shared;
-    let mut numbers = Numbers { collection, taken: 0 };
-    let mut manifest = shared.manifest.lock().await;
+    let (shared, mut batches) = (&collection.shared, batches.fuse());
+    // The client may take its time over the first chunk, which is often all there is, before others have to wait.
+    let mut next = next_chunk(collection, &mut collector, &mut batches).await?;
+    let manifest = shared.manifest.clone().lock_owned().await;
     let snapshot = shared.snapshot.load();
     let mut draft = Draft::new(shared.clone(), &snapshot, &manifest, Class::Foreground);
     draft.is_warm = false;
-    let mut ack = Ack { seq: snapshot.seq, rows: 0 };
-    let mut more = true;
-    while more {
-        while !collector.is_full(shared.settings.bulk_bytes_max) {
-            match batches.next().await {
-                Some(batch) => collector.push(&batch?)?,
-                None => {
-                    more = false;
-                    break;
-                }
-            }
-        }
+    let (mut ack, mut numbers) = (Ack { seq: snapshot.seq, rows: 0 }, Vec::new());
+    while let Some(chunk) = next {
         draft.schema = collector.schema().clone();
-        let Some(chunk) = collector.take()? else { continue };
-        let (seq, rows) = (numbers.take().await?, chunk.batch.num_rows());
-        shared.totals.ingested(4 * (rows * draft.schema.dim.unwrap_or_default()) as u64);
-        shared.budget.ingested(chunk.batch.get_array_memory_size() as u64);
-        let ids = chunk.ids.unwrap_or_else(|| generated_ids(seq, rows).collect());
-        let schema = draft.schema.clone();
-        let work = move || RowSet::new(&schema, &chunk.batch, ids, vec![seq; rows], vec![None; rows]);
-        draft.absorb(shared.compute.run(Class::Foreground, work).await??).await?;
-        ack = Ack { seq, rows: ack.rows + rows as u64 };
+        let (number, rows) = (BulkNumber::take(collection, &draft.schema).await?, chunk.batch.num_rows());
+        ack = Ack { seq: number.seq(), rows: ack.rows + rows as u64 };
+        numbers.push(number);
+        absorb(&mut draft, chunk, ack.seq).await?;
+        next = next_chunk(collection, &mut collector, &mut batches).await?;
     }
     // L0 stays as it is: the log is still needed from where it was.
     let ending = Ending {
@@ -55,34 +46,30 @@ pub(crate) async fn bulk_load(
         cause: "large statement",
         applied: manifest.applied,
         flushed_tables: Vec::new(),
-        bulk: numbers.taken,
+        bulk: numbers,
     };
-    commit(collection, &mut manifest, draft, ending).await?;
-    numbers.taken = 0; // given back by the commit
+    commit(collection, manifest, draft, ending).await?;
     Ok(ack)
 }
 
-/// The numbers of a bulk load; those that no commit has given back are given back at the end.
-struct Numbers<'a> {
-    collection: &'a Collection,
-    taken: usize,
+/// What comes next, up to the size of a segment; none at the end.
+async fn next_chunk(
+    collection: &Collection,
+    collector: &mut BatchCollector,
+    batches: &mut Fuse<BatchStream>,
+) -> Result<Option<CanonicalBatch>> {
+    while !collector.is_full(collection.shared.settings.bulk_bytes_max) {
+        let Some(batch) = batches.next().await else { break };
+        collector.push(&batch?)?;
+    }
+    collector.take()
 }
 
-impl Numbers<'_> {
-    async fn take(&mut self) -> Result<SeqNo> {
-        let collection = self.collection.shared.id;
-        let seq = self.collection.writer.ask(|reply| Command::BeginBulk { collection, reply }).await?;
-        self.taken += 1;
-        Ok(seq)
-    }
-}
-
-impl Drop for Numbers<'_> {
-    fn drop(&mut self) {
-        if self.taken > 0 {
-            self.collection
-                .writer
-                .tell_soon(Command::EndBulk { collection: self.collection.shared.id, loads: self.taken });
-        }
-    }
+async fn absorb(draft: &mut Draft, chunk: CanonicalBatch, seq: SeqNo) -> Result<()> {
+    let (shared, schema, rows) = (draft.shared.clone(), draft.schema.clone(), chunk.batch.num_rows());
+    shared.totals.ingested(4 * (rows * schema.dim.unwrap_or_default()) as u64);
+    shared.budget.ingested(chunk.batch.get_array_memory_size() as u64);
+    let ids = chunk.ids.unwrap_or_else(|| generated_ids(seq, rows).collect());
+    let work = move || RowSet::new(&schema, &chunk.batch, ids, vec![seq; rows], vec![None; rows]);
+    draft.absorb(shared.compute.run(Class::Foreground, work).await??).await
 }

@@ -7,10 +7,11 @@ use std::{
 
 use drift_ivf::Router;
 use drift_manifest::{
-    Action, BlobRef, BucketRow, BucketTable, Commit as Committed, Event, Manifest, SegmentEntry, TombstoneRef,
-    VersionLog, conservation_hash, paths, tombstones,
+    Action, BlobRef, BucketRow, BucketTable, Event, Manifest, SegmentEntry, TombstoneRef, VersionLog,
+    conservation_hash, paths, tombstones,
 };
 use drift_types::SeqNo;
+use tokio::sync::OwnedMutexGuard;
 use ulid::Ulid;
 
 use super::{
@@ -20,12 +21,13 @@ use super::{
     log::JobLog,
 };
 use crate::{
-    Collection, Error, ErrorKind, Result,
+    Collection, Result,
     collection::Shared,
     id_map::PlaceId,
     origins::Origins,
     snapshot::{Bucket, Level1, RunRef, SegmentView, Snapshot},
-    write::{Command, Commit},
+    versions::{commit_version, to_the_end},
+    write::{BulkNumber, Command, Commit},
 };
 
 /// What ends with a commit beside the draft itself.
@@ -38,15 +40,25 @@ pub(super) struct Ending {
     pub applied: SeqNo,
     /// L0 tables whose rows are in the draft.
     pub flushed_tables: Vec<PlaceId>,
-    /// Numbers taken for a bulk load.
-    pub bulk: usize,
+    /// The numbers of a bulk load, which are given back when its rows are visible.
+    pub bulk: Vec<BulkNumber>,
 }
 
-/// Makes a draft the state of the collection: durable by the manifest, then visible by one swap.
-/// The order matters: a crash in between finds the manifest and replays the log over it.
+/// Makes a draft the state of the collection.
 pub(super) async fn commit(
     collection: &Collection,
-    manifest: &mut Manifest,
+    manifest: OwnedMutexGuard<Manifest>,
+    draft: Draft,
+    ending: Ending,
+) -> Result<()> {
+    to_the_end(publish(collection.clone(), manifest, draft, ending)).await
+}
+
+/// Durable by the manifest, then visible by one swap. The order matters: a crash in between finds the manifest and
+/// replays the log over it.
+async fn publish(
+    collection: Collection,
+    mut manifest: OwnedMutexGuard<Manifest>,
     mut draft: Draft,
     ending: Ending,
 ) -> Result<()> {
@@ -59,20 +71,20 @@ pub(super) async fn commit(
     shared.budget.spend(log.bytes_read + log.bytes_written);
     shared.totals.read(log.bytes_read);
     shared.totals.written(log.bytes_written);
-    let events = events(log, &ending, manifest, &draft, shared.snapshot.load().level1.buckets.len());
-    let next = next_manifest(shared, manifest, &draft, ending.applied, &events).await?;
+    let events = events(log, &ending, &manifest, &draft, shared.snapshot.load().level1.buckets.len());
+    let next = next_manifest(shared, &manifest, &draft, ending.applied, &events).await?;
     let versions = VersionLog::<Manifest>::manifests(shared.store.clone(), shared.id);
-    create(&versions, &next, manifest).await?;
+    commit_version(&versions, &next, &manifest).await?;
     remember_events(shared, events);
-    let previous = std::mem::replace(manifest, next);
+    let previous = std::mem::replace(&mut *manifest, next);
     for view in &shared.snapshot.load().segments {
         if !draft.segments.iter().any(|kept| kept.place == view.place) {
             shared.garbage.add(&view.reader);
         }
     }
-    swap(collection, draft, ending).await?;
+    swap(&collection, draft, ending).await?;
     let_go_of_moved(&shared.snapshot.load());
-    shared.garbage.retire(shared, &previous, manifest).await;
+    shared.garbage.retire(shared, &previous, &manifest).await;
     prune(&versions, &shared.settings).await;
     shared.drained.notify_waiters();
     Ok(())
@@ -108,16 +120,6 @@ fn events(mut log: JobLog, ending: &Ending, before: &Manifest, draft: &Draft, bu
     log.finish(draft.manifest)
 }
 
-/// Creates the manifest that follows `manifest`.
-pub(super) async fn create(log: &VersionLog<Manifest>, next: &Manifest, manifest: &Manifest) -> Result<()> {
-    match log.commit(next, Some(manifest)).await? {
-        Committed::Committed => Ok(()),
-        Committed::Conflict(_) => {
-            Err(Error::new(ErrorKind::Unavailable, "another writer changed the collection: restart this one"))
-        }
-    }
-}
-
 async fn swap(collection: &Collection, draft: Draft, ending: Ending) -> Result<()> {
     let Draft { schema, mut segments, buckets, moved, manifest, .. } = draft;
     let level1 = level1(&schema, buckets, &mut segments, manifest);
@@ -129,9 +131,10 @@ async fn swap(collection: &Collection, draft: Draft, ending: Ending) -> Result<(
         flushed_tables: ending.flushed_tables,
         moved,
         applied: ending.applied,
-        ends_bulk: ending.bulk,
     });
-    collection.writer.ask(|reply| Command::Commit { commit, reply }).await
+    collection.writer.ask(|reply| Command::Commit { commit, reply }).await?;
+    drop(ending.bulk);
+    Ok(())
 }
 
 /// Numbers buckets and segments as searches see them.

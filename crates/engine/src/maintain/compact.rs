@@ -19,7 +19,7 @@ const JOB_BYTES_MAX: u64 = 64 << 20;
 /// Does the compaction that is due most; answers whether there was one.
 pub(crate) async fn compact(collection: &Collection, class: Class, quiet: bool) -> Result<bool> {
     let shared = &collection.shared;
-    let mut manifest = shared.manifest.lock().await;
+    let Some(manifest) = shared.lock_manifest(class).await else { return Ok(false) };
     let snapshot = shared.snapshot.load();
     let Some(compaction) = due(&snapshot, quiet) else { return Ok(false) };
     tracing::debug!("{}: rewriting {compaction:?}", shared.name);
@@ -35,14 +35,14 @@ pub(crate) async fn compact(collection: &Collection, class: Class, quiet: bool) 
         Compaction::Segments(_) => (Some(Action::Compact), "dead or many segments"),
         Compaction::Buckets(_) => (None, ""),
     };
-    let ending = Ending { action, cause, applied: manifest.applied, flushed_tables: Vec::new(), bulk: 0 };
-    commit(collection, &mut manifest, draft, ending).await?;
+    let ending = Ending { action, cause, applied: manifest.applied, flushed_tables: Vec::new(), bulk: Vec::new() };
+    commit(collection, manifest, draft, ending).await?;
     Ok(true)
 }
 
 /// What is due among the segments that this program may rewrite.
 fn due(snapshot: &Snapshot, quiet: bool) -> Option<Compaction> {
-    let row_bytes = 4 * snapshot.schema.dim? as u64;
+    let row_bytes = row_bytes(snapshot)?;
     let size = JobSize { rows_min: JOB_BYTES_MIN / row_bytes, rows_max: JOB_BYTES_MAX / row_bytes };
     let may_rewrite = |segment: u32| snapshot.segments[segment as usize].reader.can_rewrite();
     let segments: Vec<u32> = (0..snapshot.segments.len() as u32).filter(|&s| may_rewrite(s)).collect();
@@ -65,6 +65,14 @@ fn due(snapshot: &Snapshot, quiet: bool) -> Option<Compaction> {
         Compaction::Segments(due) => Compaction::Segments(due.into_iter().map(|i| segments[i] as usize).collect()),
         Compaction::Buckets(due) => Compaction::Buckets(due.into_iter().map(|i| buckets[i]).collect()),
     })
+}
+
+/// Of a row's vector, or of all its columns as they are stored where that is more. None before there is a row.
+fn row_bytes(snapshot: &Snapshot) -> Option<u64> {
+    let readers = || snapshot.segments.iter().map(|view| &view.reader);
+    let rows: u64 = readers().map(|reader| u64::from(reader.rows())).sum();
+    let stored: u64 = readers().map(|reader| reader.footer().file_length()).sum();
+    Some(stored.checked_div(rows)?.max(4 * snapshot.schema.dim? as u64))
 }
 
 /// What a bucket costs its readers.

@@ -9,8 +9,14 @@ use drift_types::SeqNo;
 
 /// Moves all frozen tables into a segment, and makes the deletes so far durable without the log.
 pub(crate) async fn flush(collection: &Collection, class: Class) -> Result<()> {
+    let ended = flush_frozen(collection, class).await;
+    collection.shared.flushed(&ended);
+    ended
+}
+
+async fn flush_frozen(collection: &Collection, class: Class) -> Result<()> {
     let shared = &collection.shared;
-    let mut manifest = shared.manifest.lock().await;
+    let Some(manifest) = shared.lock_manifest(class).await else { return Ok(()) };
     let snapshot = shared.snapshot.load();
     let applied = flushed_by(&snapshot);
     if snapshot.frozen().is_empty() && applied <= manifest.applied {
@@ -25,9 +31,9 @@ pub(crate) async fn flush(collection: &Collection, class: Class) -> Result<()> {
     }
     commit(
         collection,
-        &mut manifest,
+        manifest,
         draft,
-        Ending { action: Some(Action::Flush), cause: "rows in memory", applied, flushed_tables, bulk: 0 },
+        Ending { action: Some(Action::Flush), cause: "rows in memory", applied, flushed_tables, bulk: Vec::new() },
     )
     .await
 }

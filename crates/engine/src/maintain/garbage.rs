@@ -1,8 +1,9 @@
 //! Files that no manifest names any more.
 
 use std::{
+    any::Any,
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Mutex, PoisonError, Weak},
 };
 
 use drift_manifest::{Manifest, Numbered, VersionLog, paths};
@@ -15,7 +16,7 @@ use crate::{Result, Settings, collection::Shared};
 /// Segments that left the manifest and may still be read by a search.
 #[derive(Default)]
 pub(crate) struct Garbage {
-    retired: Mutex<Vec<(Weak<SegmentReader>, SegmentId)>>,
+    retired: Mutex<Vec<(Weak<dyn Any + Send + Sync>, SegmentId)>>,
 }
 
 impl Garbage {
@@ -30,8 +31,8 @@ impl Garbage {
     }
 
     /// Notes a segment that is to go once nobody reads it.
-    pub fn add(&self, reader: &Arc<SegmentReader>) {
-        let retired = (Arc::downgrade(reader), reader.id());
+    pub fn add(&self, reader: &SegmentReader) {
+        let retired = (reader.held(), reader.id());
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).push(retired);
     }
 

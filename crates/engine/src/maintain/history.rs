@@ -1,13 +1,22 @@
 //! The history's way to disk: with every manifest, and by a manifest of its own where none comes for
 //! long, since searches are audited while nobody writes.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use drift_manifest::{BlobRef, Event, History, Manifest, VersionLog, paths};
+use tokio::sync::OwnedMutexGuard;
 use ulid::Ulid;
 
-use super::{commit::create, garbage::prune};
-use crate::{Collection, Result, collection::Shared};
+use super::garbage::prune;
+use crate::{
+    Collection, Result,
+    collection::Shared,
+    compute::Class,
+    versions::{commit_version, to_the_end},
+};
 
 /// The object of a collection's history as it is now, with `events` of a job that is not committed yet:
 /// the one that `manifest` names, if nothing was added since.
@@ -25,12 +34,12 @@ pub(super) async fn publish(shared: &Shared, manifest: &Manifest, events: &[Even
 }
 
 /// Commits what was added to the history since the newest manifest, if that one is `age_min` old.
-pub(crate) async fn remember(collection: &Collection, age_min: Duration) -> Result<()> {
+pub(crate) async fn remember(collection: &Collection, age_min: Duration, class: Class) -> Result<()> {
     let shared = &collection.shared;
     if shared.manifest_age() < age_min {
         return Ok(());
     }
-    let mut manifest = shared.manifest.lock().await;
+    let Some(manifest) = shared.lock_manifest(class).await else { return Ok(()) };
     let newest_ms = shared.history.lock().unwrap_or_else(PoisonError::into_inner).newest_ms();
     if newest_ms < manifest.stamp.created_ms {
         return Ok(());
@@ -39,11 +48,19 @@ pub(crate) async fn remember(collection: &Collection, age_min: Duration) -> Resu
     if history == manifest.history {
         return Ok(());
     }
+    to_the_end(commit_history(shared.clone(), manifest, history)).await
+}
+
+async fn commit_history(
+    shared: Arc<Shared>,
+    mut manifest: OwnedMutexGuard<Manifest>,
+    history: Option<BlobRef>,
+) -> Result<()> {
     let next = Manifest { history, ..manifest.successor(shared.epoch, shared.writer_id) };
     let log = VersionLog::<Manifest>::manifests(shared.store.clone(), shared.id);
-    create(&log, &next, &manifest).await?;
+    commit_version(&log, &next, &manifest).await?;
     let previous = std::mem::replace(&mut *manifest, next);
-    shared.garbage.retire(shared, &previous, &manifest).await;
+    shared.garbage.retire(&shared, &previous, &manifest).await;
     prune(&log, &shared.settings).await;
     Ok(())
 }

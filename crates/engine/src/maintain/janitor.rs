@@ -89,7 +89,7 @@ async fn flush_due(collection: &Collection) -> Result<()> {
         flush(collection, Class::Background).await?;
     }
     build_graph(collection).await?;
-    remember(collection, age_max).await?;
+    remember(collection, age_max, Class::Background).await?;
     shared.garbage.sweep(shared).await;
     Ok(())
 }

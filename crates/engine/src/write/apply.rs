@@ -57,8 +57,6 @@ pub(crate) struct Commit {
     pub moved: Vec<MovedRows>,
     /// Every record up to here is in the manifest's segments and tombstones.
     pub applied: SeqNo,
-    /// How many numbers taken by [`super::Command::BeginBulk`] this gives back.
-    pub ends_bulk: usize,
 }
 
 impl CollectionState {
@@ -134,7 +132,7 @@ impl CollectionState {
             let table = self.next.active();
             let data = rows.unit_vectors.as_deref().unwrap_or_else(|| vectors(&schema, &rows.batch));
             // The step that can fail comes first, so that vectors and rows never part.
-            let payload = table.payload.append(rows.batch.clone())?;
+            let payload = table.payload.append(rows.batch.clone(), rows.encoded.len())?;
             table.memtable = table.memtable.append(Vectors::new(data, data.len() / n), &ids, seq);
             table.payload = payload;
             table.born.get_or_insert_with(Instant::now);
@@ -198,8 +196,8 @@ impl CollectionState {
         self.bulk_loads += 1;
     }
 
-    pub fn end_bulk(&mut self, loads: usize) {
-        self.bulk_loads -= loads;
+    pub fn end_bulk(&mut self) {
+        self.bulk_loads -= 1;
         if self.bulk_loads == 0 {
             self.deleted_meanwhile = HashMap::new();
         }
@@ -255,7 +253,6 @@ impl CollectionState {
             self.next.kill(address);
         }
         self.flushed = self.flushed.max(commit.applied);
-        self.end_bulk(commit.ends_bulk);
         self.publish();
     }
 

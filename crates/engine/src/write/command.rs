@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::{Ack, CollectionSchema, Result, id_map::PlaceId};
 
-use super::{CollectionState, Commit};
+use super::{BulkNumber, CollectionState, Commit};
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
 
@@ -39,14 +39,20 @@ pub(crate) enum Command {
         read_at: Option<Vec<SeqNo>>,
         reply: Reply<Ack>,
     },
-    /// Takes the SeqNo of a bulk load; [`Command::Commit`] or [`Command::EndBulk`] ends it.
+    /// Takes the SeqNo of a part of a bulk load of rows of this schema.
     BeginBulk {
-        collection: CollectionId,
-        reply: Reply<SeqNo>,
+        number: BulkNumber,
+        schema: Box<CollectionSchema>,
+        reply: Reply<BulkNumber>,
     },
+    /// Gives it back.
     EndBulk {
         collection: CollectionId,
-        loads: usize,
+    },
+    /// Asks whether rows of a collection would be taken.
+    Ready {
+        collection: CollectionId,
+        reply: Reply<()>,
     },
     /// Starts a new active table, so that the old one can be flushed.
     Freeze {

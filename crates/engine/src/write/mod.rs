@@ -1,9 +1,11 @@
 //! The way of a write: one thread per database orders, logs, applies and acknowledges.
 
 mod apply;
+mod bulk_number;
 mod command;
 mod writer;
 
 pub(crate) use apply::{CollectionState, Commit, MovedRows, RECORD_ROWS_MAX, generated_ids};
+pub(crate) use bulk_number::BulkNumber;
 pub(crate) use command::{Command, InsertRows};
 pub(crate) use writer::{Writer, WriterHandle};

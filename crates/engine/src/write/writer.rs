@@ -6,10 +6,13 @@ use std::{
 
 use drift_types::{CollectionId, SeqNo};
 use drift_wal::{RecordKind, WalRecord, WalWriter};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
-use super::{CollectionState, Command, InsertRows, command::Reply};
-use crate::{Ack, Error, ErrorKind, Result, log_record::encode_keys};
+use super::{BulkNumber, CollectionState, Command, InsertRows, command::Reply};
+use crate::{Ack, CollectionSchema, Error, ErrorKind, Result, log_record::encode_keys};
 
 /// Commands that may wait for the writer; beyond it, senders wait.
 const INBOX: usize = 1024;
@@ -20,6 +23,7 @@ const GROUP_BYTES: usize = 4 << 20;
 #[derive(Clone)]
 pub(crate) struct WriterHandle {
     inbox: mpsc::Sender<Command>,
+    runtime: Handle,
 }
 
 impl WriterHandle {
@@ -39,7 +43,7 @@ impl WriterHandle {
     pub fn tell_soon(&self, command: Command) {
         if let Err(mpsc::error::TrySendError::Full(command)) = self.inbox.try_send(command) {
             let inbox = self.inbox.clone();
-            tokio::spawn(async move { inbox.send(command).await });
+            self.runtime.spawn(async move { inbox.send(command).await });
         }
     }
 }
@@ -74,7 +78,7 @@ impl Writer {
             .name("drift-writer".into())
             .spawn(move || writer.run(commands))
             .map_err(|e| Error::internal(format!("cannot start the writer thread: {e}")))?;
-        Ok(WriterHandle { inbox })
+        Ok(WriterHandle { inbox, runtime: Handle::current() })
     }
 
     fn run(mut self, mut commands: mpsc::Receiver<Command>) {
@@ -124,12 +128,7 @@ impl Writer {
     fn number(&mut self, writes: Vec<Write>) -> (Vec<(SeqNo, Write)>, Vec<WalRecord>) {
         let (mut accepted, mut records) = (Vec::new(), Vec::new());
         for mut write in writes {
-            let checked = match (&self.poisoned, self.collections.get_mut(&write.collection())) {
-                (Some(error), _) => Err(error.clone()),
-                (None, None) => Err(Error::new(ErrorKind::NotFound, "the collection was dropped meanwhile")),
-                (None, Some(state)) => write.check(state),
-            };
-            if let Err(error) = checked {
+            if let Err(error) = self.ready(write.collection()).and_then(|state| write.check(state)) {
                 write.refuse(error);
                 continue;
             }
@@ -138,6 +137,17 @@ impl Writer {
             accepted.push((self.seq, write));
         }
         (accepted, records)
+    }
+
+    /// The collection, if it can be written to.
+    fn ready(&mut self, collection: CollectionId) -> Result<&mut CollectionState> {
+        match &self.poisoned {
+            Some(error) => Err(error.clone()),
+            None => self
+                .collections
+                .get_mut(&collection)
+                .ok_or_else(|| Error::new(ErrorKind::NotFound, "the collection was dropped meanwhile")),
+        }
     }
 
     /// After a failed write or sync nobody knows what the disk holds: nothing is written after it.
@@ -179,9 +189,10 @@ impl Writer {
                 let rows = state.delete(seq, &ids);
                 Box::new(move || drop(reply.send(Ok(Ack { seq, rows }))))
             }
-            Write::Bulk { reply, .. } => {
+            Write::Bulk { number, reply, .. } => {
                 state.begin_bulk();
-                Box::new(move || drop(reply.send(Ok(seq))))
+                let number = number.given(seq);
+                Box::new(move || drop(reply.send(Ok(number))))
             }
         }
     }
@@ -196,7 +207,8 @@ impl Writer {
                 };
                 self.commit_group(vec![Write::Delete { collection, ids, reply }]);
             }
-            Command::EndBulk { collection, loads } => self.with(collection, |state| state.end_bulk(loads)),
+            Command::EndBulk { collection } => self.with(collection, CollectionState::end_bulk),
+            Command::Ready { collection, reply } => drop(reply.send(self.ready(collection).map(|_| ()))),
             Command::Freeze { collection, reply } => {
                 self.with(collection, CollectionState::freeze);
                 drop(reply.send(Ok(())));
@@ -287,7 +299,7 @@ impl Group {
                 self.bytes += ids.len() * 8;
                 self.writes.push(Write::Delete { collection, ids, reply });
             }
-            Command::BeginBulk { collection, reply } => self.writes.push(Write::Bulk { collection, reply }),
+            Command::BeginBulk { number, schema, reply } => self.writes.push(Write::Bulk { number, schema, reply }),
             other => return Some(other),
         }
         None
@@ -298,15 +310,14 @@ impl Group {
 enum Write {
     Insert { collection: CollectionId, rows: Box<InsertRows>, reply: Reply<Ack> },
     Delete { collection: CollectionId, ids: Vec<drift_types::VectorId>, reply: Reply<Ack> },
-    Bulk { collection: CollectionId, reply: Reply<SeqNo> },
+    Bulk { number: BulkNumber, schema: Box<CollectionSchema>, reply: Reply<BulkNumber> },
 }
 
 impl Write {
     fn collection(&self) -> CollectionId {
         match self {
-            Self::Insert { collection, .. } | Self::Delete { collection, .. } | Self::Bulk { collection, .. } => {
-                *collection
-            }
+            Self::Insert { collection, .. } | Self::Delete { collection, .. } => *collection,
+            Self::Bulk { number, .. } => number.collection(),
         }
     }
 
@@ -314,7 +325,8 @@ impl Write {
     fn check(&mut self, state: &mut CollectionState) -> Result<()> {
         match self {
             Self::Insert { rows, .. } => state.accept_schema(&rows.schema),
-            Self::Delete { .. } | Self::Bulk { .. } => Ok(()),
+            Self::Bulk { schema, .. } => state.accept_schema(schema),
+            Self::Delete { .. } => Ok(()),
         }
     }
 

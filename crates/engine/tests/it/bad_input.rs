@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
+    ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
     builder::{FixedSizeListBuilder, Float32Builder, ListBuilder},
     types::{Float32Type, UInt8Type},
 };
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Fields, IntervalUnit, Schema};
 use drift_engine::{Collection, CollectionSpec, Database, ErrorKind, SearchRequest};
 use drift_types::Metric;
 
@@ -159,4 +159,35 @@ async fn bad_collections_and_queries_are_refused() {
         assert_eq!(docs.search(request.clone()).await.unwrap_err().kind(), ErrorKind::Invalid, "{request:?}");
     }
     assert_eq!(docs.search(SearchRequest::new(vec![1.0, 1.0], 0)).await.unwrap().batch.num_rows(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_that_no_segment_can_hold_are_refused_at_once() {
+    let database = Database::open("memory://", small()).await.unwrap();
+    let columns = [
+        DataType::Interval(IntervalUnit::MonthDayNano),
+        DataType::Struct(Fields::empty()),
+        DataType::List(Arc::new(Field::new("item", DataType::Struct(Fields::empty()), true))),
+    ];
+    for column in columns {
+        let mut fields: Vec<_> = schema(2).fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new("gap", column.clone(), false)));
+        let spec = CollectionSpec::new(Arc::new(Schema::new(fields)));
+        let error = database.create_collection("docs", spec).await.map(drop).expect_err(&format!("{column}"));
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(error.to_string().contains("'gap'"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_is_not_rounded_to_fit() {
+    let database = Database::open("memory://", small()).await.unwrap();
+    let docs = create(&database, 2, Metric::L2).await;
+    let vectors = lists(&[&[1.0, 2.0], &[3.0, 4.0]]);
+    let whole: ArrayRef = Arc::new(Float64Array::from(vec![1.0, -2.0]));
+    docs.insert(with(vec![("id", whole), ("v", vectors.clone())])).await.unwrap();
+    let broken: ArrayRef = Arc::new(Float64Array::from(vec![7.0, 7.9]));
+    refused(&docs, with(vec![("id", broken), ("v", vectors.clone())]), &["'id'", "row 1", "7.9", "whole"]).await;
+    let truth: ArrayRef = Arc::new(BooleanArray::from(vec![true, false]));
+    refused(&docs, with(vec![("id", truth), ("v", vectors)]), &["'id'", "Boolean"]).await;
 }

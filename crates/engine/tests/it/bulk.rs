@@ -1,8 +1,13 @@
 //! Large statements, written past L0.
 
-use drift_engine::{Error, Settings};
+use std::{sync::Arc, time::Duration};
+
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema};
+use drift_engine::{Ack, Collection, CollectionSpec, Error, Settings};
 use drift_types::{Metric, VectorId};
 use futures::StreamExt;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::fixture::*;
 
@@ -96,4 +101,58 @@ async fn rows_that_are_all_alike_neither_hang_nor_vanish() {
     assert_eq!(all_rows(&docs).await.len(), 4_500);
     let found = search(&docs, drift_engine::SearchRequest::new(vec![1.0; DIM], 100)).await;
     assert!(found.iter().map(|hit| hit.0).eq(0..100), "ties go to the smaller key: {found:?}");
+}
+
+/// A load that waits for its client, with one chunk written.
+async fn stalled(docs: &Collection, dim: usize) -> (mpsc::Sender<RecordBatch>, JoinHandle<drift_engine::Result<Ack>>) {
+    let (sender, receiver) = mpsc::channel(1);
+    let batches = futures::stream::unfold(receiver, |mut r| async { r.recv().await.map(|b| (Ok(b), r)) });
+    let loading = {
+        let docs = docs.clone();
+        tokio::spawn(async move { docs.insert_stream(batches.boxed()).await })
+    };
+    for i in 0..4 {
+        let rows: Vec<Row> =
+            (i * 1_000..i * 1_000 + 1_000).map(|id| (id, "load".into(), vec![id as f32; dim])).collect();
+        sender.send(batch(&rows, dim)).await.unwrap();
+    }
+    (sender, loading)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_waits_for_its_client_holds_up_nobody_else() {
+    let settings = Settings { bulk_bytes_max: 1_000 * DIM * 4, memtable_rows_max: 200, ..small() };
+    let database = drift_engine::Database::open("memory://", settings).await.unwrap();
+    let docs = create(&database, DIM, Metric::L2).await;
+    let others = database.create_collection("others", CollectionSpec::new(schema(DIM))).await.unwrap();
+    let (sender, loading) = stalled(&docs, DIM).await;
+    for i in 0..30 {
+        let insert = others.insert(batch(&rows(i * 100..i * 100 + 100, "other"), DIM));
+        tokio::time::timeout(Duration::from_secs(20), insert).await.expect("the janitor is stuck").unwrap();
+    }
+    drop(sender);
+    assert_eq!(loading.await.unwrap().unwrap().rows, 4_000);
+    assert_eq!(all_rows(&docs).await.len(), 4_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dimension_settled_while_a_load_runs_holds_for_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path(), Settings { bulk_bytes_max: 3_000 * 4 * 4, ..small() }).await;
+    let item = Arc::new(Field::new("item", DataType::Float32, true));
+    let mut fields: Vec<_> = schema(4).fields().iter().cloned().collect();
+    fields[2] = Arc::new(Field::new("v", DataType::List(item), false));
+    let docs = database.create_collection("docs", CollectionSpec::new(Arc::new(Schema::new(fields)))).await.unwrap();
+    let (sender, loading) = stalled(&docs, 4).await;
+    // Whichever comes first: its vectors' dimension is the collection's.
+    let row = vec![(1, "other".to_owned(), vec![1.0; 8])];
+    let inserted = docs.insert(batch(&row, 8)).await;
+    drop(sender);
+    let loaded = loading.await.unwrap();
+    assert!(inserted.is_ok() != loaded.is_ok(), "{inserted:?} {loaded:?}");
+    docs.flush().await.unwrap();
+    let found = all_rows(&docs).await;
+    drop((docs, database));
+    let database = open(dir.path(), small()).await;
+    assert_eq!(all_rows(&database.collection("docs").unwrap()).await, found);
 }

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use drift_engine::{Collection, SearchRequest, Settings};
+use drift_engine::{Collection, ScanRequest, SearchRequest, Settings};
 use drift_types::{Metric, VectorId};
+use futures::TryStreamExt;
 use rand::Rng;
 
 use crate::fixture::*;
@@ -167,4 +168,25 @@ async fn wait_until(what: &str, holds: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("after 30 s it still does not hold that {what}");
+}
+
+/// Codes of runs that have moved are let go of by a reader of their own; the older one still needs the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_that_began_before_a_compaction_reads_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path(), manual()).await;
+    let collection = create(&database, DIM, Metric::L2).await;
+    let rows = fill(&collection, 0, 6_000, DIM, 1).await;
+    let old = collection.scan(ScanRequest::default());
+    let before = collection.status().segments;
+    for third in 0..3 {
+        delete(&collection, (0..6_000).filter(|id| id % 3 == third)).await;
+        collection.flush().await.unwrap();
+        collection.compact().await.unwrap();
+    }
+    assert!(collection.status().segments < before);
+    let batches: Vec<_> = old.try_collect().await.unwrap();
+    let mut read: Vec<Row> = batches.iter().flat_map(rows_of).collect();
+    read.sort_by_key(|row| row.0);
+    assert_eq!(read, rows);
 }

@@ -1,13 +1,21 @@
 //! Every call to the store fails once, in every way: nothing acknowledged is lost, nothing doubled.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use drift_engine::{Collection, Database, ErrorKind, Result};
 use drift_storage::{
     Store,
-    faults::{Fault, Faults},
+    faults::{Fault, Faults, Operation},
 };
 use drift_types::{Metric, VectorId};
+use tokio::time::timeout;
 
 use crate::fixture::*;
 
@@ -84,7 +92,7 @@ async fn work(store: &Store) -> (usize, Result<()>) {
 }
 
 /// The store whose `failing`th call goes wrong, and its faults.
-async fn store_failing_at(failing: usize, fault: Fault) -> (Store, Store, std::sync::Arc<Faults>) {
+async fn store_failing_at(failing: usize, fault: Fault) -> (Store, Store, Arc<Faults>) {
     let sound = Store::open("memory://").await.unwrap();
     let faults = Faults::new(move |call| (call.number == failing).then_some(fault));
     (sound.clone(), sound.with_faults(faults.clone()), faults)
@@ -119,12 +127,9 @@ async fn who_tries_again_after_a_failed_call_gets_there() {
                 Err(_) => Database::open_in(faulty.clone(), small()).await.unwrap_or_else(|e| panic!("{case}: {e}")),
                 Ok(database) => database,
             };
-            let mut database = open().await;
+            let database = open().await;
             for step in 0..STEPS {
-                // Once more on the same handle, and once more after a restart.
-                if run(&database, step).await.is_err() && run(&database, step).await.is_err() {
-                    drop(database);
-                    database = open().await;
+                if run(&database, step).await.is_err() {
                     run(&database, step).await.unwrap_or_else(|e| panic!("{case}, step {step}: {e}"));
                 }
             }
@@ -134,5 +139,66 @@ async fn who_tries_again_after_a_failed_call_gets_there() {
                 break;
             }
         }
+    }
+}
+
+/// The manifest lands, but for a while nothing that is asked of the store is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_outlasts_a_store_that_falls_silent() {
+    let sound = Store::open("memory://").await.unwrap();
+    let silent_until = Arc::new(AtomicUsize::new(0));
+    let until = silent_until.clone();
+    let faults = Faults::new(move |call| {
+        let is_manifest = call.operation == Operation::Put && call.path.contains("/manifest/");
+        if is_manifest && call.path.ends_with("3.dman") && until.load(Relaxed) == 0 {
+            until.store(call.number + 12, Relaxed);
+            return Some(Fault::AnswerLost);
+        }
+        (call.number < until.load(Relaxed)).then_some(Fault::Refused)
+    });
+    let database = Database::open_in(sound.clone().with_faults(faults), small()).await.unwrap();
+    for step in 0..STEPS {
+        run(&database, step).await.unwrap_or_else(|e| panic!("step {step}: {e}"));
+    }
+    assert!(silent_until.load(Relaxed) > 0, "no manifest was lost");
+    drop(database);
+    check(&sound, STEPS, "a silent store").await;
+}
+
+/// What cannot be flushed is not waited for without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_room_is_told_why_there_is_none() {
+    let full = Arc::new(AtomicBool::new(true));
+    let refuses = full.clone();
+    let faults = Faults::new(move |call| {
+        let is_segment = call.operation == Operation::Put && call.path.ends_with(".drift");
+        (is_segment && refuses.load(Relaxed)).then_some(Fault::Refused)
+    });
+    let store = Store::open("memory://").await.unwrap().with_faults(faults);
+    let settings = drift_engine::Settings { frozen_tables_max: 1, ..small() };
+    let database = Database::open_in(store, settings).await.unwrap();
+    let docs = create(&database, DIM, Metric::L2).await;
+    let waits = async |docs: &Collection| loop {
+        match timeout(Duration::from_secs(30), insert(docs, 0..300, "row")).await.expect("waits for ever") {
+            Ok(()) => {}
+            Err(e) => break e,
+        }
+    };
+    let error = waits(&docs).await;
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("cannot be flushed"), "{error}");
+
+    let waiting = {
+        let docs = docs.clone();
+        tokio::spawn(async move { insert(&docs, 0..300, "row").await })
+    };
+    database.drop_collection("docs").await.unwrap();
+    let dropped = timeout(Duration::from_secs(30), waiting).await.expect("waits for ever").unwrap().unwrap_err();
+    assert_eq!(dropped.kind(), ErrorKind::NotFound, "{dropped}");
+
+    full.store(false, Relaxed);
+    let docs = create(&database, DIM, Metric::L2).await;
+    for _ in 0..10 {
+        timeout(Duration::from_secs(30), insert(&docs, 0..300, "row")).await.expect("room comes").unwrap();
     }
 }
