@@ -26,6 +26,7 @@ mod parameters;
 mod plain;
 mod planned;
 mod prepared;
+mod query_threads;
 mod running;
 mod server;
 mod session;

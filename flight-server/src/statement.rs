@@ -11,6 +11,7 @@ use tonic::Status;
 use crate::{
     encode::{Rows, wire_schema},
     error::IntoStatus,
+    query_threads,
 };
 
 static COUNT: LazyLock<SchemaRef> =
@@ -35,14 +36,15 @@ pub(crate) fn schema(plan: &LogicalPlan) -> SchemaRef {
 pub(crate) async fn query(ctx: &SessionContext, plan: LogicalPlan) -> Result<Rows, Status> {
     let schema = schema(&plan);
     let frame = drift_sql::execute(ctx, plan).await.map_err(IntoStatus::into_status)?;
-    let stream = frame.execute_stream().await.map_err(IntoStatus::into_status)?;
+    let stream = query_threads::run(frame).await.map_err(IntoStatus::into_status)?;
     Ok(Rows::cast(schema, stream.map_err(IntoStatus::into_status)))
 }
 
 /// Runs an update; the number of rows it changed.
 pub(crate) async fn update(ctx: &SessionContext, plan: LogicalPlan) -> Result<u64, Status> {
     let frame = drift_sql::execute(ctx, plan).await.map_err(IntoStatus::into_status)?;
-    let batches = frame.collect().await.map_err(IntoStatus::into_status)?;
+    let rows = query_threads::run(frame).await.map_err(IntoStatus::into_status)?;
+    let batches: Vec<_> = rows.try_collect().await.map_err(IntoStatus::into_status)?;
     Ok(batches.iter().filter_map(counts).flat_map(|counts| counts.values()).sum())
 }
 

@@ -23,6 +23,7 @@ mod statement;
 mod system;
 mod table;
 mod table_options;
+mod yielding;
 
 pub use condition::condition;
 pub use execute::{execute, is_update};

@@ -20,6 +20,7 @@ use crate::{
     catalog::DriftCatalog,
     delete::{DeleteFromCollection, DeletePlanner},
     insert::VectorsOfAnyLength,
+    yielding::YieldingJoins,
 };
 
 /// The catalog of every database.
@@ -47,7 +48,8 @@ pub fn session(database: &Database) -> SessionContext {
         .with_catalog_list(Arc::new(catalogs))
         .with_analyzer_rule(Arc::new(DeleteFromCollection))
         .with_analyzer_rule(Arc::new(VectorsOfAnyLength))
-        .with_query_planner(Arc::new(DriftQueryPlanner));
+        .with_query_planner(Arc::new(DriftQueryPlanner))
+        .with_physical_optimizer_rule(Arc::new(YieldingJoins));
     SessionContext::new_with_state(register_all(builder, database, collection_of).build()).enable_url_table()
 }
 

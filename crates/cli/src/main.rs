@@ -18,7 +18,7 @@ mod shell;
 mod tidy;
 mod verify;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -82,6 +82,9 @@ impl Command {
 /// Planning a deep SQL statement recurses deeply; the default of 2 MiB is too little for it.
 const STACK_BYTES: usize = 8 << 20;
 
+/// So long what nobody waits for may go on after the end, if it does not give way.
+const LAST_WORK: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // Who prints into a pipe that nobody reads any more ends quietly, as other commands do. A server writes
@@ -97,7 +100,11 @@ fn main() -> ExitCode {
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(cli.command.run()),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(cli.command.run());
+            runtime.shutdown_timeout(LAST_WORK);
+            outcome
+        }
         Err(e) => Err(error::Error::io("cannot start threads", e)),
     };
     match outcome {
