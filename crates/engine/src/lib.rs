@@ -47,5 +47,6 @@ pub use request::{
     Ack, CollectionStatus, RowPredicate, ScanRequest, SearchRequest, SearchResult, SearchStats, StopReason,
 };
 pub use schema::{CollectionSchema, CollectionSpec, DIM_MAX};
+pub use search::K_MAX;
 pub use settings::{Durability, Settings};
 pub use totals::MaintenanceTotals;

@@ -31,7 +31,7 @@ pub trait RowPredicate: fmt::Debug + Send + Sync {
 pub struct SearchRequest {
     /// The query vector, as long as the collection's dimension.
     pub query: Vec<f32>,
-    /// How many neighbours to return.
+    /// How many neighbours to return: at most [`K_MAX`](crate::K_MAX).
     pub k: usize,
     /// The share of the true `k` nearest to find, in (0, 1]; `None`: the collection's default.
     pub recall: Option<f32>,

@@ -10,15 +10,15 @@ use datafusion::{
     logical_expr::ColumnarValue,
     physical_expr::PhysicalExpr,
 };
-use drift_engine::{CollectionSchema, SearchRequest};
+use drift_engine::{CollectionSchema, K_MAX, SearchRequest};
 
 use crate::{
     error::invalid,
     settings::{DriftOptions, check_recall},
 };
 
-/// The largest `k`: a search keeps its winners in memory.
-pub const K_MAX: usize = 1_000_000;
+/// The largest of the other counts and times, of which the engine takes any: as much as a field of gRPC holds.
+const KNOB_MAX: usize = u32::MAX as usize;
 
 /// An optional, named argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,17 +105,18 @@ impl Arguments<ScalarValue> {
     /// # Errors
     /// A value that makes no sense, with what would.
     pub fn request(&self, session: &DriftOptions) -> Result<SearchRequest> {
-        let mut request = SearchRequest::new(query_vector(&self.query)?, count("k", &self.k)?);
+        let mut request = SearchRequest::new(query_vector(&self.query)?, count("k", &self.k, K_MAX)?);
         request.recall = Some(session.target_recall);
         request.deadline = session.deadline();
         for (&knob, value) in &self.knobs {
             match knob {
                 Knob::Recall => request.recall = Some(check_recall(number(knob, value)?)?),
-                Knob::Nprobe => request.nprobe = Some(count(knob.name(), value)?),
-                Knob::Ef => request.ef = Some(count(knob.name(), value)?),
+                Knob::Nprobe => request.nprobe = Some(count(knob.name(), value, KNOB_MAX)?),
+                Knob::Ef => request.ef = Some(count(knob.name(), value, KNOB_MAX)?),
                 Knob::Exact => request.exact = boolean(knob, value)?,
                 Knob::DeadlineMs => {
-                    request.deadline = Some(Duration::from_millis(count(knob.name(), value)? as u64));
+                    let ms = count(knob.name(), value, KNOB_MAX)?;
+                    request.deadline = Some(Duration::from_millis(ms as u64));
                 }
             }
         }
@@ -123,14 +124,11 @@ impl Arguments<ScalarValue> {
     }
 }
 
-fn count(name: &str, value: &ScalarValue) -> Result<usize> {
-    let count = match value.data_type().is_integer() {
-        true => value.cast_to(&DataType::Int64)?,
-        false => return Err(invalid(format!("{name} is {value}: give a whole number from 1 to {K_MAX}"))),
-    };
-    match count {
-        ScalarValue::Int64(Some(n)) if (1..=K_MAX as i64).contains(&n) => Ok(n as usize),
-        _ => Err(invalid(format!("{name} is {value}: give a whole number from 1 to {K_MAX}"))),
+fn count(name: &str, value: &ScalarValue, max: usize) -> Result<usize> {
+    let whole = value.data_type().is_integer().then(|| value.cast_to(&DataType::Int64));
+    match whole {
+        Some(Ok(ScalarValue::Int64(Some(n)))) if (1..=max as i64).contains(&n) => Ok(n as usize),
+        _ => Err(invalid(format!("{name} is {value}: give a whole number from 1 to {max}"))),
     }
 }
 
@@ -225,10 +223,29 @@ mod tests {
     }
 
     #[test]
+    fn each_count_has_a_limit_of_its_own() {
+        let mut search = arguments(list(&[1.0]), K_MAX as i64);
+        let month_ms = 30 * 86_400_000_i64;
+        for knob in [Knob::Nprobe, Knob::Ef, Knob::DeadlineMs] {
+            search.knobs.insert(knob, month_ms.into());
+        }
+        let request = search.request(&recall(1.0)).expect("within the limits");
+        assert_eq!((request.k, request.nprobe, request.ef), (K_MAX, Some(month_ms as usize), Some(month_ms as usize)));
+        assert_eq!(request.deadline, Some(Duration::from_millis(month_ms as u64)));
+        search.knobs.insert(Knob::Ef, (KNOB_MAX as i64 + 1).into());
+        assert!(
+            message(search.request(&recall(1.0)))
+                .contains("ef is 4294967296: give a whole number from 1 to 4294967295")
+        );
+    }
+
+    #[test]
     fn bad_values_say_what_is_wrong() {
         for k in [0, -1, K_MAX as i64 + 1, i64::MAX] {
             assert!(message(arguments(list(&[1.0]), k).request(&recall(1.0))).contains(&format!("k is {k}")));
         }
+        let beyond = Arguments { k: u64::MAX.into(), ..arguments(list(&[1.0]), 1) };
+        assert!(message(beyond.request(&recall(1.0))).contains("k is 18446744073709551615: give a whole number"));
         assert!(
             message(arguments(list(&[f64::NAN]), 1).request(&recall(1.0)))
                 .contains("value 0 of the query vector is NaN")

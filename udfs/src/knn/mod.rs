@@ -14,7 +14,7 @@ mod node;
 mod order_by;
 mod relation;
 
-pub use arguments::{Arguments, K_MAX, Knob};
+pub use arguments::{Arguments, Knob};
 pub use exec::{KnnExec, KnnExecPlanner};
 pub use filter::FilterIntoKnn;
 pub use narrow::NarrowKnn;

@@ -8,11 +8,11 @@ use datafusion::{
     logical_expr::{Cast, Expr, LogicalPlan, TableScan, TryCast, lit, utils::conjunction},
     optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule},
 };
-use drift_engine::CollectionSchema;
+use drift_engine::{CollectionSchema, K_MAX};
 use drift_types::Metric;
 
 use super::{
-    Arguments, K_MAX, KnnNode,
+    Arguments, KnnNode,
     columns::{below, over},
 };
 use crate::{CollectionOf, predicate::is_row_predicate};
@@ -21,7 +21,8 @@ use crate::{CollectionOf, predicate::is_row_predicate};
 /// and cut off after `k`.
 ///
 /// The sort stays above and orders the `k` rows by the very expression of the query. Filters must
-/// be part of the scan; anything but projections and aliases between the two forbids the change.
+/// be part of the scan; anything but projections and aliases between the two forbids the change. Where
+/// `k`, an OFFSET included, is more than a search takes, all rows are sorted.
 pub struct OrderByDistance {
     collection_of: CollectionOf,
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub(crate) use candidates::Hit;
 pub(crate) use filter::{RowSets, matching_rows};
 pub(crate) use gather::scan;
+pub use query::K_MAX;
 pub(crate) use query::{Query, unit_rows};
 pub(crate) use trace::{Trace, walk};
 

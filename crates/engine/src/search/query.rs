@@ -4,8 +4,8 @@ use drift_types::Metric;
 
 use crate::{CollectionSchema, Error, Result, SearchRequest};
 
-/// The largest `k` served.
-const K_MAX: usize = 100_000;
+/// The largest `k` of a search, which keeps its winners in memory.
+pub const K_MAX: usize = 100_000;
 
 /// A checked request, in index space.
 #[derive(Clone, Debug)]
