@@ -48,7 +48,7 @@ def with_adbc(uri):
 def with_pyarrow(uri):
     """Plain Flight, without SQL where none is needed."""
     with pyarrow.flight.connect(uri) as client:
-        # A stream of batches into a collection that exists; each is durable once acknowledged.
+        # A stream of batches into a collection that exists; each is acknowledged by itself.
         table = books(10, [[0, 0, 0, 1], [0.5, 0, 0, 0.5]])
         writer, acknowledgements = client.do_put(pyarrow.flight.FlightDescriptor.for_path("books"), table.schema)
         with writer:

@@ -40,7 +40,7 @@ fn collection(db: &Database, name: &str) -> Result<Collection, Status> {
     drift_udfs::collection(db, name).map_err(IntoStatus::into_status)
 }
 
-/// DoPut by path: each batch is inserted and acknowledged by itself, once it is durable.
+/// DoPut by path: each batch is inserted and acknowledged by itself.
 pub(crate) async fn put(
     db: &Database,
     mut messages: PeekableFlightDataStream,
@@ -51,15 +51,19 @@ pub(crate) async fn put(
     };
     let collection = collection(db, path_name(&descriptor)?)?;
     let (_, batches) = decode::open(messages).await?;
+    let is_durable = collection.acks_are_durable();
     let acks = batches.and_then(move |batch| {
         let collection = collection.clone();
-        async move { collection.insert(batch).await.map(put_result).map_err(IntoStatus::into_status) }
+        async move {
+            let ack = collection.insert(batch).await.map_err(IntoStatus::into_status)?;
+            Ok(put_result(ack, is_durable))
+        }
     });
     Ok(Response::new(acks.boxed()))
 }
 
-fn put_result(ack: Ack) -> PutResult {
-    let metadata = json!({ "rows": ack.rows, "seq": ack.seq.0, "durable": true });
+fn put_result(ack: Ack, is_durable: bool) -> PutResult {
+    let metadata = json!({ "rows": ack.rows, "seq": ack.seq.0, "durable": is_durable });
     PutResult { app_metadata: metadata.to_string().into() }
 }
 

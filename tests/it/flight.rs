@@ -19,7 +19,7 @@ use arrow_flight::{
 };
 use arrow_schema::Schema;
 use datafusion::arrow::compute::concat_batches;
-use drift_engine::{Database, Settings};
+use drift_engine::{Database, Durability, Settings};
 use drift_flight_server::{Error, ServerConfig, bind, serve};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::oneshot;
@@ -301,7 +301,7 @@ async fn a_put_by_path_acknowledges_each_batch() {
     let acks = put(&mut client, "docs", vec![docs(&[4], &[0.0, 0.0]), docs(&[5, 6], &[1.0, 0.0, 2.0, 0.0])]).await;
     let acks = acks.expect("acknowledged");
     assert_eq!(acks.iter().map(|ack| ack["rows"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(2)]);
-    assert!(acks.iter().all(|ack| ack["durable"] == true) && acks[0]["seq"].as_u64() < acks[1]["seq"].as_u64());
+    assert!(acks[0]["seq"].as_u64() < acks[1]["seq"].as_u64());
 
     let unknown = put(&mut client, "nothing", vec![docs(&[4], &[0.0, 0.0])]).await.expect_err("no such collection");
     assert_eq!(code(unknown), Code::NotFound);
@@ -310,6 +310,25 @@ async fn a_put_by_path_acknowledges_each_batch() {
     let place = put(&mut client, "../../x", vec![docs(&[4], &[0.0, 0.0])]).await.expect_err("a name is no path");
     assert_eq!(code(place), Code::NotFound);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_says_what_the_setting_promises() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
+    for (uri, durability, durable) in [
+        (at("always"), Durability::Always, true),
+        (at("interval"), Durability::Interval, false),
+        (at("os"), Durability::Os, false),
+        ("memory://".into(), Durability::Always, false),
+    ] {
+        let settings = Settings { durability, ..Settings::default() };
+        let server = Server::over(Database::open(&uri, settings).await.expect("a database")).await;
+        server.sql().await.update("CREATE TABLE docs (id BIGINT PRIMARY KEY, title TEXT, embedding FLOAT[2])").await;
+        let acks = put(&mut server.plain().await, "docs", vec![docs(&[1], &[0.0, 0.0])]).await.expect("acknowledged");
+        assert_eq!(acks[0]["durable"], durable, "{uri} under {durability:?}");
+        server.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-/// A server on a free port, over a database in memory.
+/// A server on a free port, over a database in memory unless it is given another.
 pub(crate) struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -27,7 +27,11 @@ pub(crate) struct Server {
 impl Server {
     /// A server without collections.
     pub async fn start() -> Self {
-        let database = Database::open("memory://", Settings::default()).await.expect("a database in memory");
+        Self::over(Database::open("memory://", Settings::default()).await.expect("a database in memory")).await
+    }
+
+    /// A server of `database`.
+    pub async fn over(database: Database) -> Self {
         let config = ServerConfig::new(([127, 0, 0, 1], 0).into());
         let listener = bind(&config).await.expect("a free port");
         let address = listener.local_addr().expect("an address");

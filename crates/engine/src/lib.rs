@@ -31,6 +31,7 @@ mod schema;
 mod search;
 mod settings;
 mod snapshot;
+mod survival;
 mod totals;
 mod versions;
 mod write;

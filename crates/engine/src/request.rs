@@ -140,7 +140,7 @@ pub struct ScanRequest {
     pub limit: Option<usize>,
 }
 
-/// The answer to a write: durable and visible.
+/// The answer to a write: visible, and as durable as the setting says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// The statement's sequence number.

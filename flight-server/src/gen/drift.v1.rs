@@ -21,14 +21,14 @@ pub struct InsertRequest {
     /// One key per row. A key of an unsigned column is sent as the same 64 bits.
     #[prost(int64, repeated, tag = "2")]
     pub ids: ::prost::alloc::vec::Vec<i64>,
-    /// The vectors one after the other: as many values per row as the collection's dimension.
+    /// The vectors one after the other: as many values per row as the collection's dimension or, while it has none, as ids tell.
     #[prost(float, repeated, tag = "3")]
     pub vectors: ::prost::alloc::vec::Vec<f32>,
     /// Rows with any columns, as an Arrow IPC stream.
     #[prost(bytes = "vec", tag = "4")]
     pub arrow_ipc: ::prost::alloc::vec::Vec<u8>,
 }
-/// The rows are durable, and seen by every search that starts from now on.
+/// The rows are seen by every search that starts from now on, and as durable as the server's setting says.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InsertResponse {
     #[prost(uint64, tag = "1")]
