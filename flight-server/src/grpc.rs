@@ -107,10 +107,12 @@ async fn insert_ipc(collection: &Collection, bytes: Vec<u8>) -> Result<drift_eng
 
 /// Rows of a key and a vector each.
 fn batch(schema: &CollectionSchema, ids: Vec<i64>, vectors: Vec<f32>) -> Result<RecordBatch, Status> {
+    if schema.key.is_none() && !ids.is_empty() {
+        return Err(Status::invalid_argument("the collection generates its keys: leave ids out"));
+    }
     let dim = match schema.dim {
         Some(dim) => dim,
-        // The first insert settles the dimension; `max` keeps an insert without ids from dividing by zero.
-        None => vectors.len() / ids.len().max(1),
+        None => first_dim(schema, ids.len(), vectors.len())?,
     };
     let rows = vectors.len() / dim.max(1);
     if rows * dim != vectors.len() || (schema.key.is_some() && ids.len() != rows) {
@@ -124,13 +126,25 @@ fn batch(schema: &CollectionSchema, ids: Vec<i64>, vectors: Vec<f32>) -> Result<
     let size = i32::try_from(dim).map_err(|_| Status::invalid_argument("a vector too long to index"))?;
     let vectors = FixedSizeListArray::try_new(item, size, Arc::new(Float32Array::from(vectors)), None);
     let vectors: ArrayRef = Arc::new(vectors.map_err(IntoStatus::into_status)?);
-    let keys = match schema.key_name() {
-        Some(name) => Some((name, keys(schema, ids))),
-        None if ids.is_empty() => None,
-        None => return Err(Status::invalid_argument("the collection generates its keys: leave ids out")),
-    };
+    let keys = schema.key_name().map(|name| (name, keys(schema, ids)));
     RecordBatch::try_from_iter(keys.into_iter().chain([(schema.vector_name(), vectors)]))
         .map_err(IntoStatus::into_status)
+}
+
+/// The dimension that the first insert settles, for good: only ids tell where one vector ends.
+fn first_dim(schema: &CollectionSchema, ids: usize, values: usize) -> Result<usize, Status> {
+    if schema.key.is_none() {
+        return Err(Status::invalid_argument(format!(
+            "nothing tells how long the vectors of '{}' are: send the first rows as arrow_ipc, or make the collection with FLOAT[n]",
+            schema.vector_name()
+        )));
+    }
+    match values.checked_div(ids) {
+        Some(dim) if dim * ids == values && dim > 0 => Ok(dim),
+        _ => Err(Status::invalid_argument(format!(
+            "{ids} ids and {values} values of vectors do not fit: send as many values for each id"
+        ))),
+    }
 }
 
 /// `ids` as a column of the key's signedness.
@@ -178,4 +192,40 @@ fn ipc(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
     let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref())?;
     writer.write(batch)?;
     writer.into_inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::Schema;
+    use drift_engine::CollectionSpec;
+
+    use super::*;
+
+    /// Columns of a vector whose dimension is still open, with a key or without.
+    fn open_schema(has_key: bool) -> CollectionSchema {
+        let item = Arc::new(Field::new("item", DataType::Float32, true));
+        let vector = Field::new("v", DataType::List(item), true);
+        let key = has_key.then(|| Field::new("id", DataType::Int64, false));
+        let fields: Vec<Field> = key.into_iter().chain([vector]).collect();
+        let spec =
+            CollectionSpec { key: has_key.then(|| "id".into()), ..CollectionSpec::new(Arc::new(Schema::new(fields))) };
+        CollectionSchema::resolve(&spec).expect("a schema")
+    }
+
+    #[test]
+    fn the_first_insert_settles_the_dimension_only_where_ids_tell_it() {
+        let keyed = batch(&open_schema(true), vec![1, 2], vec![0.0; 6]).expect("three values for each id");
+        assert_eq!((keyed.num_rows(), keyed.column(1).as_fixed_size_list().value_length()), (2, 3));
+        for (has_key, ids, values, message) in [
+            (true, vec![], 6, "0 ids and 6 values"),
+            (true, vec![1, 2], 5, "as many values for each id"),
+            (true, vec![1, 2, 3], 2, "as many values for each id"),
+            (false, vec![], 6, "nothing tells how long the vectors of 'v' are"),
+            (false, vec![1, 2], 6, "leave ids out"),
+        ] {
+            let status = batch(&open_schema(has_key), ids, vec![0.0; values]).expect_err(message);
+            assert_eq!(status.code(), tonic::Code::InvalidArgument);
+            assert!(status.message().contains(message), "{status}");
+        }
+    }
 }

@@ -91,6 +91,17 @@ def test_generated_keys_are_hidden(drift, cursor):
         cursor.execute("DROP TABLE keyless")
 
 
+def test_vectors_alone_do_not_settle_a_dimension(drift, cursor):
+    cursor.execute("CREATE TABLE keyless (v FLOAT[])")
+    try:
+        with pytest.raises(grpc.RpcError, match="nothing tells how long the vectors of 'v' are"):
+            drift.insert(collection="keyless", vectors=[1.0, 2.0, 3.0, 4.0])
+        cursor.execute("INSERT INTO keyless VALUES ([1.0, 2.0])")
+        assert drift.insert(collection="keyless", vectors=[3.0, 4.0, 5.0, 6.0]).rows == 2
+    finally:
+        cursor.execute("DROP TABLE keyless")
+
+
 @pytest.mark.parametrize(
     "method, fields, code, message",
     [
