@@ -6,7 +6,7 @@
 //! - `exchange/` answers a stream of query vectors with a stream of neighbours.
 //! - `grpc.rs` is the service `drift.v1.Drift` of `proto/drift.proto`.
 //! - What a client sends is checked in `decode.rs` before Arrow sees it; what it gets is shaped in
-//!   `encode.rs`; every error becomes a status in `error.rs`.
+//!   `encode.rs`; every error becomes a status in `error.rs`, every panic in `panics.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ mod flight;
 mod flight_sql;
 mod grpc;
 mod ingest;
+mod panics;
 mod parameters;
 mod plain;
 mod planned;

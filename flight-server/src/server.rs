@@ -10,7 +10,8 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{codec::CompressionEncoding, transport::Server};
 
 use crate::{
-    Error, Result, connection::Connection, flight::Flight, grpc::DriftService, proto::drift_server::DriftServer,
+    Error, Result, connection::Connection, flight::Flight, grpc::DriftService, panics::CatchPanics,
+    proto::drift_server::DriftServer,
 };
 
 /// The files that `proto/drift.proto` was compiled from, for clients that ask by reflection.
@@ -81,6 +82,7 @@ pub async fn serve(
 
     let (began, begun) = tokio::sync::oneshot::channel();
     let serving = Server::builder()
+        .layer(CatchPanics)
         .add_service(health_service)
         // Python's and older clients ask by v1alpha.
         .add_service(reflection().build_v1()?)
