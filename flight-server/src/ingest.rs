@@ -14,7 +14,8 @@ use crate::{catalog::check_place, decode::Batches, error::IntoStatus};
 ///
 /// # Errors
 /// What the client asked for and Drift does not do is refused before anything happens. When a batch
-/// is refused no row of the stream stays, nor a collection made for it.
+/// is refused no row of the stream stays, nor a collection made for it unless others have put rows
+/// into it.
 pub(crate) async fn ingest(
     db: &Database,
     command: &CommandStatementIngest,
@@ -47,11 +48,13 @@ pub(crate) async fn ingest(
         }
     }
     let collection = db.create_collection(name, CollectionSpec::new(schema)).await.map_err(IntoStatus::into_status)?;
-    let inserted = insert(&collection, batches).await;
-    if inserted.is_err() {
-        db.drop_collection(name).await.map_err(IntoStatus::into_status)?;
+    match insert(&collection, batches).await {
+        Ok(rows) => Ok(rows),
+        Err(status) => Err(match db.take_back(&collection).await {
+            Ok(()) => status,
+            Err(stays) => Status::new(status.code(), format!("{}; {stays}", status.message())),
+        }),
     }
-    inserted
 }
 
 fn check(command: &CommandStatementIngest) -> Result<(), Status> {

@@ -11,7 +11,7 @@ use datafusion::{
     prelude::SessionContext,
 };
 use drift_engine::{Collection, CollectionSchema, CollectionSpec, Error, ErrorKind};
-use drift_udfs::to_datafusion;
+use drift_udfs::{from_datafusion, to_datafusion};
 
 use crate::{
     CATALOG, DriftTable, SCHEMA,
@@ -102,7 +102,8 @@ impl Creation {
     }
 }
 
-/// Creates the collection, with the rows of CREATE TABLE AS: all of it, or nothing.
+/// Creates the collection, with the rows of CREATE TABLE AS: all of it, or nothing but what others have
+/// put into it meanwhile.
 pub(crate) async fn create(ctx: &SessionContext, creation: Creation) -> Result<DataFrame> {
     let database = database(ctx);
     let Some(name) = collection_name(&ctx.state(), &creation.name) else {
@@ -129,12 +130,15 @@ pub(crate) async fn create(ctx: &SessionContext, creation: Creation) -> Result<D
     let Some(query) = creation.rows else {
         return nothing(ctx);
     };
-    match fill(ctx, collection, query).await {
+    match fill(ctx, collection.clone(), query).await {
         Ok(count) => Ok(count),
-        Err(error) => {
-            database.drop_collection(&name).await.map_err(to_datafusion)?;
-            Err(error)
-        }
+        Err(error) => Err(match database.take_back(&collection).await {
+            Ok(()) => error,
+            Err(stays) => {
+                let error = from_datafusion(&error);
+                to_datafusion(Error::new(error.kind(), format!("{error}; {stays}")))
+            }
+        }),
     }
 }
 

@@ -8,3 +8,4 @@ mod parameters;
 mod prepared;
 mod server;
 mod slt;
+mod take_back;

@@ -32,6 +32,7 @@ mod search;
 mod settings;
 mod snapshot;
 mod survival;
+mod take_back;
 mod totals;
 mod versions;
 mod write;
