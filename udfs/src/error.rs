@@ -40,18 +40,12 @@ pub(crate) fn invalid(message: impl Into<String>) -> DataFusionError {
 /// `NotFound`, with the names that would have been found.
 pub fn collection(database: &Database, name: &str) -> Result<Collection, DataFusionError> {
     database.collection(name).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => to_datafusion(Error::new(ErrorKind::NotFound, unknown(database, name))),
+        // The engine does not know how its callers make one.
+        ErrorKind::NotFound if database.collections().is_empty() => {
+            to_datafusion(Error::new(ErrorKind::NotFound, format!("{error}, make one with CREATE TABLE")))
+        }
         _ => to_datafusion(error),
     })
-}
-
-fn unknown(database: &Database, name: &str) -> String {
-    let known: Vec<String> = database.collections().iter().map(|c| c.name().to_owned()).collect();
-    if known.is_empty() {
-        format!("no collection '{name}': there is none yet, make one with CREATE TABLE")
-    } else {
-        format!("no collection '{name}': there are {}", known.join(", "))
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{any::Any, time::Duration};
 
 use datafusion::{
     common::Result,
-    config::{ConfigEntry, ConfigExtension, ExtensionOptions},
+    config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions},
 };
 
 use crate::error::invalid;
@@ -19,8 +19,13 @@ pub struct DriftOptions {
 }
 
 impl DriftOptions {
+    /// The settings in force in a session of this `config`.
+    pub fn of(config: &ConfigOptions) -> Self {
+        config.extensions.get().cloned().unwrap_or_default()
+    }
+
     /// How long a search may look for more.
-    pub(crate) fn deadline(&self) -> Option<Duration> {
+    pub fn deadline(&self) -> Option<Duration> {
         (self.deadline_ms > 0).then(|| Duration::from_millis(self.deadline_ms))
     }
 }

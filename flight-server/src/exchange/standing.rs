@@ -77,8 +77,7 @@ impl StandingSearch {
 }
 
 fn request(ctx: &SessionContext, options: &Options, stored: &CollectionSchema) -> Result<SearchRequest, Status> {
-    let session = ctx.state_ref().read().config_options().extensions.get::<DriftOptions>().cloned().unwrap_or_default();
-    let deadline_ms = options.deadline_ms.or((session.deadline_ms > 0).then_some(session.deadline_ms));
+    let session = DriftOptions::of(ctx.state_ref().read().config_options());
     let projection = match &options.columns {
         Some(columns) => indices(stored, columns)?,
         None => stored.key.into_iter().collect(),
@@ -88,7 +87,7 @@ fn request(ctx: &SessionContext, options: &Options, stored: &CollectionSchema) -
         recall: Some(options.recall.unwrap_or(session.target_recall)),
         nprobe: options.nprobe,
         exact: options.exact,
-        deadline: deadline_ms.map(Duration::from_millis),
+        deadline: options.deadline_ms.map(Duration::from_millis).or_else(|| session.deadline()),
         filter: filter.map_err(IntoStatus::into_status)?,
         projection: Some(projection),
         ..SearchRequest::new(Vec::new(), options.k)

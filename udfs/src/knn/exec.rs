@@ -139,7 +139,7 @@ impl ExecutionPlan for KnnExec {
     }
 
     fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let options = context.session_config().options().extensions.get::<DriftOptions>().cloned().unwrap_or_default();
+        let options = DriftOptions::of(context.session_config().options());
         let (collection, arguments) = (self.collection.clone(), self.arguments.clone());
         let (filter, projection) = (self.filter.clone(), self.projection.clone());
         let (schema, metrics) = (self.schema(), self.metrics.clone());
