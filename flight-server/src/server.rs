@@ -17,6 +17,9 @@ use crate::{
 /// The files that `proto/drift.proto` was compiled from, for clients that ask by reflection.
 const DESCRIPTION: &[u8] = include_bytes!("gen/drift.v1.bin");
 
+/// How often a connection on which nothing happens is asked whether its client is there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
 /// How to serve.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -82,6 +85,8 @@ pub async fn serve(
 
     let (began, begun) = tokio::sync::oneshot::channel();
     let serving = Server::builder()
+        // A client whose machine is gone must not hold what it began.
+        .http2_keepalive_interval(Some(KEEPALIVE))
         .layer(CatchPanics)
         .add_service(health_service)
         // Python's and older clients ask by v1alpha.

@@ -11,7 +11,7 @@ use drift_ivf::StopRules;
 use drift_manifest::{History, Manifest};
 use drift_segment::PartCache;
 use drift_storage::Store;
-use drift_types::{CollectionId, VectorId};
+use drift_types::{CollectionId, SeqNo, VectorId};
 use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
@@ -28,7 +28,7 @@ use crate::{
     search,
     snapshot::{L0Table, Snapshot},
     totals::Totals,
-    write::{Command, WriterHandle},
+    write::{Command, ReadAt, WriterHandle},
 };
 
 /// Rows of one statement, in order.
@@ -236,6 +236,16 @@ impl Collection {
         self.writer.ask(|reply| Command::Delete { collection, ids, read_at: None, reply }).await
     }
 
+    /// Deletes rows that were found by key in the state of `seq` ([`CollectionStatus::seq`]) or a later one. What was
+    /// written to a key after it stays.
+    ///
+    /// # Errors
+    /// As [`Collection::delete`].
+    pub async fn delete_found(&self, ids: Vec<VectorId>, seq: SeqNo) -> Result<Ack> {
+        let (collection, read_at) = (self.shared.id, Some(ReadAt::Upto(seq)));
+        self.writer.ask(|reply| Command::Delete { collection, ids, read_at, reply }).await
+    }
+
     /// Deletes the rows that match. A row that is replaced while this runs is looked at again.
     ///
     /// # Errors
@@ -250,7 +260,7 @@ impl Collection {
                 return Ok(total);
             }
             let (collection, asked) = (self.shared.id, ids.len() as u64);
-            let read_at = Some(seqs);
+            let read_at = Some(ReadAt::Each(seqs));
             let ack: Ack = self.writer.ask(|reply| Command::Delete { collection, ids, read_at, reply }).await?;
             total = Ack { seq: ack.seq, rows: total.rows + ack.rows };
             if ack.rows == asked {

@@ -55,7 +55,7 @@ pub fn sq8_norm_sq(codes: &[u8]) -> i64 {
 /// When `codes` does not hold `out.len()` rows of the query's stride.
 pub fn sq8_centred_dot_rows(query: &Sq8Query, codes: &[u8], out: &mut [f32]) {
     let kernels = kernels();
-    in_fours(codes, query.stride(), out, |four| kernels.sq8_dot_four(query, four));
+    in_fours(codes, query.stride(), out, |four| kernels.sq8_dot_run(query, four));
 }
 
 /// [`sq8_centred_dot_rows`] of some rows: of row `rows[i]` in `out[i]`.

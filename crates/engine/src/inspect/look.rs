@@ -1,4 +1,7 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use drift_manifest::{BucketTable, Catalog, CatalogEntry, Manifest, SegmentEntry, VersionLog, paths, tombstones};
 use drift_segment::{FooterRef, SegmentReader};
@@ -113,11 +116,11 @@ async fn newest_manifests(store: &Store, catalog: &Catalog) -> Result<HashMap<Co
 async fn look_at(store: &Store, name: String, manifest: Manifest, changes: &Changes) -> Result<CollectionLook> {
     let mut l0_rows = changes.values().filter(|(_, is_there)| *is_there).count() as u64;
     let mut rows = manifest.live_rows();
+    let mut newer = HashSet::new();
     for entry in &manifest.segments {
-        let (replaced, newer) = replaced_rows(store, &manifest, entry, changes).await?;
-        rows -= replaced;
-        l0_rows -= newer;
+        rows -= replaced_rows(store, &manifest, entry, changes, &mut newer).await?;
     }
+    l0_rows -= newer.len() as u64;
     let buckets = match &manifest.buckets {
         Some(blob) => BucketTable::decode(&blob.path, &blob.read(store).await?)?.rows.len(),
         None => 0,
@@ -147,16 +150,17 @@ async fn look_at(store: &Store, name: String, manifest: Manifest, changes: &Chan
     })
 }
 
-/// How many live rows of a segment the log has replaced or deleted, and how many rows of the log are
-/// older than one of the segment, as after a bulk load.
+/// How many live rows of a segment the log or another segment has replaced, or the log deleted. Keys whose rows in
+/// the log are older than one of the segment, as after a bulk load, go into `newer`.
 async fn replaced_rows(
     store: &Store,
     manifest: &Manifest,
     entry: &SegmentEntry,
     changes: &Changes,
-) -> Result<(u64, u64)> {
+    newer: &mut HashSet<VectorId>,
+) -> Result<u64> {
     if !changes.keys().any(|key| (entry.key_min..=entry.key_max).contains(key)) {
-        return Ok((0, 0));
+        return Ok(0);
     }
     let path = paths::segment_path(manifest.collection, entry.id);
     let footer = FooterRef { offset: entry.footer_offset, length: entry.footer_length, crc: entry.footer_crc };
@@ -166,15 +170,15 @@ async fn replaced_rows(
         None => DeadSet::default(),
     };
     let block = reader.ids().await?;
-    let (mut replaced, mut newer) = (0, 0);
+    let mut replaced = 0;
     for (row, (id, seq)) in (0..).zip(block.iter()) {
         match changes.get(&id).filter(|_| !dead.contains(row)) {
             Some((changed, _)) if *changed >= seq => replaced += 1,
-            Some((_, is_there)) => newer += u64::from(*is_there),
-            None => {}
+            Some((_, is_there)) if *is_there => replaced += u64::from(!newer.insert(id)),
+            _ => {}
         }
     }
-    Ok((replaced, newer))
+    Ok(replaced)
 }
 
 /// What the log says beyond the manifests.

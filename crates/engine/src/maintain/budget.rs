@@ -28,6 +28,9 @@ pub(crate) struct Budget {
     account: Mutex<Account>,
 }
 
+/// A rate that no disk reaches; what is saved of it still is an i64.
+const RATE_MAX: u64 = 1 << 50;
+
 #[derive(Debug)]
 struct Account {
     /// Negative after a job that cost more than there was.
@@ -39,6 +42,7 @@ struct Account {
 
 impl Budget {
     pub fn new(rate: u64, now: Instant) -> Self {
+        let rate = rate.min(RATE_MAX);
         let account = Account { left: rate.cast_signed(), granted: now, last_write: now };
         Self { rate, ingested: AtomicU64::new(0), account: Mutex::new(account) }
     }
@@ -63,7 +67,7 @@ impl Budget {
         }
         let by_time = (now - account.granted).min(SAVED).as_secs_f64() * self.rate as f64;
         let grant = (by_time as u64).max(PER_INGESTED_BYTE.saturating_mul(ingested));
-        let saved_max = self.rate.saturating_mul(SAVED.as_secs()).max(grant).cast_signed();
+        let saved_max = i64::try_from((self.rate * SAVED.as_secs()).max(grant)).unwrap_or(i64::MAX);
         account.left = account.left.saturating_add_unsigned(grant).min(saved_max);
         account.granted = now;
         (account.left > 0, now - account.last_write >= QUIET_AFTER)
@@ -75,6 +79,16 @@ mod tests {
     use super::*;
 
     const RATE: u64 = 1_000;
+
+    #[test]
+    fn no_rate_is_too_high() {
+        let start = Instant::now();
+        for rate in [RATE_MAX, u64::MAX / 10, i64::MAX as u64, u64::MAX] {
+            let budget = Budget::new(rate, start);
+            budget.ingested(u64::MAX);
+            assert!(budget.look(at(start, 1)).0 && budget.look(at(start, 1_000)).0, "{rate}");
+        }
+    }
 
     fn at(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)

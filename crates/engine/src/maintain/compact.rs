@@ -21,7 +21,7 @@ pub(crate) async fn compact(collection: &Collection, class: Class, quiet: bool) 
     let shared = &collection.shared;
     let Some(manifest) = shared.lock_manifest(class).await else { return Ok(false) };
     let snapshot = shared.snapshot.load();
-    let Some(compaction) = due(&snapshot, quiet) else { return Ok(false) };
+    let Some(compaction) = due(&snapshot, quiet, shared.settings.maintenance) else { return Ok(false) };
     tracing::debug!("{}: rewriting {compaction:?}", shared.name);
     let mut draft = Draft::new(shared.clone(), &snapshot, &manifest, class);
     if let Compaction::Buckets(buckets) = &compaction {
@@ -40,8 +40,9 @@ pub(crate) async fn compact(collection: &Collection, class: Class, quiet: bool) 
     Ok(true)
 }
 
-/// What is due among the segments that this program may rewrite.
-fn due(snapshot: &Snapshot, quiet: bool) -> Option<Compaction> {
+/// What is due among the segments that this program may rewrite. Without maintenance no buckets are joined, so none
+/// is due for that.
+fn due(snapshot: &Snapshot, quiet: bool, may_join: bool) -> Option<Compaction> {
     let row_bytes = row_bytes(snapshot)?;
     let size = JobSize { rows_min: JOB_BYTES_MIN / row_bytes, rows_max: JOB_BYTES_MAX / row_bytes };
     let may_rewrite = |segment: u32| snapshot.segments[segment as usize].reader.can_rewrite();
@@ -56,7 +57,8 @@ fn due(snapshot: &Snapshot, quiet: bool) -> Option<Compaction> {
     };
     let bucket_state = |&bucket: &usize| {
         let bucket = &snapshot.level1.buckets[bucket];
-        let load = bucket_load(snapshot, bucket);
+        let mut load = bucket_load(snapshot, bucket);
+        load.may_join &= may_join;
         BucketState { centroid: &bucket.header.centroid, load, urgency: urgency(snapshot, &load) }
     };
     let segment_loads: Vec<SegmentLoad> = segments.iter().map(segment_load).collect();

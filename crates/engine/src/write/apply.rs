@@ -3,7 +3,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use drift_memtable::Graph;
 use drift_types::{CollectionId, SeqNo, VectorId, Vectors};
 
-use super::InsertRows;
+use super::{InsertRows, ReadAt};
 use crate::{
     CollectionSchema, Error, Result,
     canonical::vectors,
@@ -177,9 +177,16 @@ impl CollectionState {
     }
 
     /// Those of `ids` whose row still is the one that was read.
-    pub fn unchanged(&self, ids: Vec<VectorId>, read_at: &[SeqNo]) -> Vec<VectorId> {
-        let same = |(id, seq): &(VectorId, &SeqNo)| self.ids.get(*id).is_some_and(|e| e.seq == **seq);
-        ids.into_iter().zip(read_at).filter(same).map(|(id, _)| id).collect()
+    pub fn unchanged(&self, mut ids: Vec<VectorId>, read_at: &ReadAt) -> Vec<VectorId> {
+        let now = |id: VectorId| self.ids.get(id).map(|entry| entry.seq);
+        match read_at {
+            ReadAt::Each(seqs) => {
+                let mut seqs = seqs.iter();
+                ids.retain(|&id| now(id) == seqs.next().copied());
+            }
+            ReadAt::Upto(seq) => ids.retain(|&id| now(id).is_some_and(|now| now <= *seq)),
+        }
+        ids
     }
 
     /// Puts a new active table in front, if the present one has rows.

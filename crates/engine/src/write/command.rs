@@ -25,6 +25,14 @@ pub(crate) struct InsertRows {
     pub encoded: Bytes,
 }
 
+/// When rows were read that are to be deleted.
+pub(crate) enum ReadAt {
+    /// Each with this SeqNo.
+    Each(Vec<SeqNo>),
+    /// None with a later one.
+    Upto(SeqNo),
+}
+
 /// What the writer can be asked for.
 pub(crate) enum Command {
     Insert {
@@ -32,11 +40,11 @@ pub(crate) enum Command {
         rows: Box<InsertRows>,
         reply: Reply<Ack>,
     },
-    /// With `read_at`: only rows that still have the SeqNo they were read with.
+    /// With `read_at`: only rows that are still as they were read.
     Delete {
         collection: CollectionId,
         ids: Vec<VectorId>,
-        read_at: Option<Vec<SeqNo>>,
+        read_at: Option<ReadAt>,
         reply: Reply<Ack>,
     },
     /// Takes the SeqNo of a part of a bulk load of rows of this schema.

@@ -190,3 +190,17 @@ async fn a_scan_that_began_before_a_compaction_reads_to_its_end() {
     read.sort_by_key(|row| row.0);
     assert_eq!(read, rows);
 }
+
+/// A bucket that is too small is not due where none may be joined.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_ends_also_without_maintenance() {
+    let database =
+        drift_engine::Database::open("memory://", Settings { maintenance: false, ..manual() }).await.unwrap();
+    let collection = create(&database, DIM, Metric::L2).await;
+    let rows = fill(&collection, 0, 3_000, DIM, 1).await;
+    delete(&collection, (0..3_000).filter(|id| id % 50 != 0)).await;
+    collection.flush().await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), collection.compact()).await.expect("it never ends").unwrap();
+    let kept: Vec<Row> = rows.into_iter().filter(|row| row.0 % 50 == 0).collect();
+    assert_eq!(all_rows(&collection).await, kept);
+}

@@ -5,6 +5,7 @@ mod bad_input;
 mod bulk;
 mod compaction;
 mod deadline;
+mod deletes;
 mod faults;
 mod filtered;
 mod fixture;

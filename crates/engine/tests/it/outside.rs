@@ -246,3 +246,17 @@ async fn verify_runs_beside_a_busy_server() {
     assert_sound(dir.path()).await;
     assert_eq!(fs::read_dir(dir.path().join("c")).unwrap().count(), 0, "a dropped collection leaves a directory");
 }
+
+/// A key in the log and in two loads after it, whose older row no manifest has buried yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_loads_have_replaced_are_counted_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path(), small()).await;
+    let docs = create(&database, DIM, Metric::L2).await;
+    docs.insert(batch(&rows(0..10, "log"), DIM)).await.unwrap();
+    for _ in 0..2 {
+        docs.insert(batch(&rows(0..2_000, "load"), DIM)).await.unwrap();
+    }
+    let status = look(dir.path().to_str().unwrap(), &small()).await.unwrap().collections[0].status.clone();
+    assert_eq!(status.l0_rows, 0, "{status:?}");
+}

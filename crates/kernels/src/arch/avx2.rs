@@ -37,6 +37,8 @@ pub(super) fn dot_tile(a: [&[f32]; 4], b: [&[f32]; 4]) -> [[f32; 4]; 4] {
     [first, second, third, fourth]
 }
 
+pub(super) use sq8_dot_four as sq8_dot_run;
+
 /// Codes widened to i16 against the i16 query (vpmaddubsw would saturate).
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn sq8_dot_four(query: &Sq8Query, rows: [&[u8]; 4]) -> [f32; 4] {

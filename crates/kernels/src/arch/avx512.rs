@@ -80,6 +80,25 @@ pub(super) fn sq8_dot_four(query: &Sq8Query, rows: [&[u8]; 4]) -> [f32; 4] {
     std::array::from_fn(|j| query.finish(128 * i64::from(high[j]) + i64::from(low[j])))
 }
 
+/// Row by row, as they lie in memory, which beyond the caches is a third faster; of scattered rows four at a time
+/// are on their way sooner.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn sq8_dot_run(query: &Sq8Query, rows: [&[u8]; 4]) -> [f32; 4] {
+    let (high, low) = query.planes();
+    let (high, low) = (high.as_chunks::<64>().0, low.as_chunks::<64>().0);
+    let mut acc_high = [_mm512_setzero_si512(); 4];
+    let mut acc_low = acc_high;
+    for (j, row) in rows.into_iter().enumerate() {
+        for ((codes, high), low) in row.as_chunks::<64>().0.iter().zip(high).zip(low) {
+            let codes = load_codes(codes);
+            acc_high[j] = _mm512_dpbusd_epi32(acc_high[j], codes, load_bytes(high));
+            acc_low[j] = _mm512_dpbusd_epi32(acc_low[j], codes, load_bytes(low));
+        }
+    }
+    let (high, low) = (int_sums(acc_high), int_sums(acc_low));
+    std::array::from_fn(|j| query.finish(128 * i64::from(high[j]) + i64::from(low[j])))
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) fn sq8_set_residual(query: &mut Sq8Query, q: &[f32], centre: &[f32]) {
     query.fill_residual(q, centre);

@@ -59,6 +59,7 @@ pub(crate) struct Kernels {
     dot_four: unsafe fn(&[f32], Rows<'_>) -> [f32; 4],
     dot_tile: unsafe fn(Rows<'_>, Rows<'_>) -> [[f32; 4]; 4],
     sq8_dot_four: unsafe fn(&Sq8Query, [&[u8]; 4]) -> [f32; 4],
+    sq8_dot_run: unsafe fn(&Sq8Query, [&[u8]; 4]) -> [f32; 4],
     sq8_set_residual: unsafe fn(&mut Sq8Query, &[f32], &[f32]),
     rotate: unsafe fn(&mut [f32]),
     keys_of_counts: unsafe fn(&mut [f32], &[u32], f32) -> usize,
@@ -105,6 +106,13 @@ impl Kernels {
         unsafe { (self.sq8_dot_four)(query, rows) }
     }
 
+    /// [`Kernels::sq8_dot_four`], the faster for rows that lie one behind the other.
+    pub(crate) fn sq8_dot_run(&self, query: &Sq8Query, rows: [&[u8]; 4]) -> [f32; 4] {
+        assert!(rows.iter().all(|row| row.len() == query.stride()), "codes of another stride");
+        // SAFETY: only `available` hands out tables, after it detected their features.
+        unsafe { (self.sq8_dot_run)(query, rows) }
+    }
+
     pub(crate) fn sq8_set_residual(&self, query: &mut Sq8Query, q: &[f32], centre: &[f32]) {
         // SAFETY: only `available` hands out tables, after it detected their features.
         unsafe { (self.sq8_set_residual)(query, q, centre) }
@@ -143,6 +151,7 @@ macro_rules! table {
             dot_four: $module::dot_four,
             dot_tile: $module::dot_tile,
             sq8_dot_four: $module::sq8_dot_four,
+            sq8_dot_run: $module::sq8_dot_run,
             sq8_set_residual: $module::sq8_set_residual,
             rotate: $module::rotate,
             keys_of_counts: $module::keys_of_counts,

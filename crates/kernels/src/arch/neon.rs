@@ -58,6 +58,8 @@ fn outer_product(acc: &mut [[float32x4_t; 4]; 4], a: [float32x4_t; 4], b: [float
     }
 }
 
+pub(super) use sq8_dot_four as sq8_dot_run;
+
 /// Codes widened to i16 against the i16 query.
 #[target_feature(enable = "neon")]
 pub(super) fn sq8_dot_four(query: &Sq8Query, rows: [&[u8]; 4]) -> [f32; 4] {

@@ -32,6 +32,8 @@ pub fn dot_tile(a: [&[f32]; 4], b: [&[f32]; 4]) -> [[f32; 4]; 4] {
     a.map(|row| dot_four(row, b))
 }
 
+pub use sq8_dot_four as sq8_dot_run;
+
 /// <u - 128, q> of four rows of SQ8 codes, each as long as the query's stride.
 pub fn sq8_dot_four(query: &Sq8Query, rows: [&[u8]; 4]) -> [f32; 4] {
     let (values, _) = query.values().as_chunks::<64>();

@@ -88,6 +88,7 @@ fn sq8_kernels_equal_scalar_and_a_naive_sum() {
             for k in available() {
                 let got = k.sq8_dot_four(&query, rows);
                 assert_eq!(got, want, "{} at dimension {dim}, offset {offset}", k.isa);
+                assert_eq!(k.sq8_dot_run(&query, rows), want, "{} at dimension {dim}, offset {offset}", k.isa);
             }
         }
     }
