@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod conform;
+mod cosine_operator;
 mod distance;
 mod error;
 mod keys;
@@ -44,6 +45,7 @@ pub fn register_all(
 ) -> SessionStateBuilder {
     let planner = Arc::new(knn::KnnRelationPlanner::new(database.clone()));
     builder.relation_planners().get_or_insert_default().push(planner);
+    builder.expr_planners().get_or_insert_default().push(Arc::new(cosine_operator::CosineOperator));
     builder.scalar_functions().get_or_insert_default().extend(distance::functions());
     builder
         .with_analyzer_rule(Arc::new(knn::FilterIntoKnn))

@@ -69,7 +69,7 @@ impl Database {
     ///
     /// # Errors
     /// `Unavailable` while another process has it open or takes it over at the same time, `Corrupt` if
-    /// files are damaged, `Invalid` if the log at hand is not the one last written.
+    /// files are damaged, `Invalid` if the log at hand is not the one last written, or a setting cannot be.
     pub async fn open(uri: &str, settings: Settings) -> Result<Self> {
         Self::open_in(Store::open(uri).await?, settings).await
     }
@@ -79,6 +79,7 @@ impl Database {
     /// # Errors
     /// As [`Database::open`].
     pub async fn open_in(store: Store, settings: Settings) -> Result<Self> {
+        settings.check()?;
         let store = store.with_direct_io(settings.direct_io);
         let lock = store.lock()?;
         let mut catalog = take_over(&store, &settings).await?;

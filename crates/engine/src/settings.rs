@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Error, Result};
+
 /// When a write counts as durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,6 +89,51 @@ impl Default for Settings {
             target_recall: 0.95,
             audit_cpu_share: 0.05,
             seed: 0x5eed,
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses what no database can work with.
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = |name: &str, value: &dyn std::fmt::Display, range: &str| {
+            Err(Error::invalid(format!("the setting {name} is {value}: it must be {range}")))
+        };
+        if !(self.target_recall > 0.0 && self.target_recall <= 1.0) {
+            return wrong("target_recall", &self.target_recall, "above 0 and at most 1");
+        }
+        if !(0.0..f32::INFINITY).contains(&self.audit_cpu_share) {
+            return wrong("audit_cpu_share", &self.audit_cpu_share, "at least 0");
+        }
+        let counts = [
+            ("memtable_rows_max", self.memtable_rows_max),
+            ("memtable_bytes_max", self.memtable_bytes_max),
+            ("frozen_tables_max", self.frozen_tables_max),
+            ("bulk_bytes_max", self.bulk_bytes_max),
+        ];
+        match counts.into_iter().find(|(_, count)| *count == 0) {
+            Some((name, count)) => wrong(name, &count, "at least 1"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        assert!(Settings::default().check().is_ok());
+        let refused = [
+            (Settings { target_recall: 1.5, ..Settings::default() }, "target_recall is 1.5"),
+            (Settings { target_recall: f32::NAN, ..Settings::default() }, "target_recall is NaN"),
+            (Settings { audit_cpu_share: -1.0, ..Settings::default() }, "audit_cpu_share is -1"),
+            (Settings { frozen_tables_max: 0, ..Settings::default() }, "frozen_tables_max is 0"),
+        ];
+        for (settings, message) in refused {
+            let error = settings.check().unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
         }
     }
 }
