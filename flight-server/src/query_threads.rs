@@ -17,6 +17,9 @@ use tokio::runtime::{Builder, Runtime};
 /// More than there are cores: the system divides these among statements that do not give way themselves.
 const THREADS_PER_CORE: usize = 4;
 
+/// Deep expressions are evaluated by deep recursion, as they are planned.
+const STACK_BYTES: usize = 8 << 20;
+
 /// Batches that are ready before the client has taken them.
 const AHEAD: usize = 2;
 
@@ -25,6 +28,7 @@ static THREADS: LazyLock<Runtime> = LazyLock::new(|| {
     let cores = available_parallelism().map_or(2, |cores| cores.get());
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(THREADS_PER_CORE * cores).thread_name("drift-sql").enable_all();
+    builder.thread_stack_size(STACK_BYTES);
     builder.build().expect("a server can start threads")
 });
 

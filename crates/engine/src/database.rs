@@ -25,6 +25,9 @@ use crate::{
     write::{Command, Writer, WriterHandle},
 };
 
+/// So long a closing waits for what is nice to have.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
 /// What all collections of a database share.
 pub(crate) struct Parts {
     pub store: Store,
@@ -195,8 +198,11 @@ impl Database {
     /// `Closed` when the log could not be written.
     pub async fn close(self) -> Result<()> {
         for collection in self.collections() {
-            if let Err(e) = maintain::remember(&collection, Duration::ZERO, Class::Background).await {
-                tracing::warn!("'{}' will not remember its latest maintenance and audits: {e}", collection.name());
+            // A load whose client sends slowly may hold the manifest for long.
+            let remembered = maintain::remember(&collection, Duration::ZERO, Class::Foreground);
+            let ended = tokio::time::timeout(LAST_WORK, remembered).await;
+            if !matches!(ended, Ok(Ok(()))) {
+                tracing::warn!("'{}' will not remember its latest maintenance and audits", collection.name());
             }
         }
         self.0.writer.ask(|reply| Command::Close { reply }).await

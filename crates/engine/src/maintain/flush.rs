@@ -4,19 +4,20 @@ use super::{
     row_set::RowSet,
 };
 use crate::{Collection, Result, compute::Class, snapshot::Snapshot};
-use drift_manifest::Action;
+use drift_manifest::{Action, Manifest};
 use drift_types::SeqNo;
+use tokio::sync::OwnedMutexGuard;
 
 /// Moves all frozen tables into a segment, and makes the deletes so far durable without the log.
 pub(crate) async fn flush(collection: &Collection, class: Class) -> Result<()> {
-    let ended = flush_frozen(collection, class).await;
+    let Some(manifest) = collection.shared.lock_manifest(class).await else { return Ok(()) };
+    let ended = flush_frozen(collection, manifest, class).await;
     collection.shared.flushed(&ended);
     ended
 }
 
-async fn flush_frozen(collection: &Collection, class: Class) -> Result<()> {
+async fn flush_frozen(collection: &Collection, manifest: OwnedMutexGuard<Manifest>, class: Class) -> Result<()> {
     let shared = &collection.shared;
-    let Some(manifest) = shared.lock_manifest(class).await else { return Ok(()) };
     let snapshot = shared.snapshot.load();
     let applied = flushed_by(&snapshot);
     if snapshot.frozen().is_empty() && applied <= manifest.applied {
