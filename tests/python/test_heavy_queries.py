@@ -69,3 +69,10 @@ def processor_seconds(server, window):
 def spent(server):
     fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_deep_expression_is_evaluated_where_there_is_stack_for_it(server):
+    make_heavy(server)
+    deep = " + ".join(["id"] * 1000)
+    counted = ask(server.address, f"SELECT count(*) AS n FROM heavy WHERE {deep} > 1000", MANY)
+    assert counted.to_pydict() == {"n": [39999]}

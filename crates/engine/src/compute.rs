@@ -32,6 +32,9 @@ fn give_way() {
 #[cfg(not(target_os = "linux"))]
 fn give_way() {}
 
+/// Conditions are evaluated here, a deep one by deep recursion. What is not used takes no memory.
+const STACK_BYTES: usize = 8 << 20;
+
 #[derive(Clone)]
 pub(crate) struct Compute {
     foreground: Arc<ThreadPool>,
@@ -44,6 +47,7 @@ impl Compute {
         let pool = |name: &'static str, threads, begin: fn()| {
             ThreadPoolBuilder::new()
                 .num_threads(threads)
+                .stack_size(STACK_BYTES)
                 .thread_name(move |i| format!("drift-{name}-{i}"))
                 .start_handler(move |_| begin())
                 .build()
