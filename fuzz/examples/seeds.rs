@@ -187,6 +187,11 @@ fn segments() {
         seed("segment", name, &[1], &input);
         seed("segment", &format!("{name}-as-it-is"), &[0], &input);
     }
+    // A forged place of the footer: it ends just below the largest number.
+    let mut forged = [0; 4096];
+    forged[96..104].copy_from_slice(&4096u64.to_le_bytes());
+    forged[104..112].copy_from_slice(&(u64::MAX - 4096).to_le_bytes());
+    seed("segment", "footer-without-end", &[1], &pages::fold(&[&forged]));
 }
 
 /// Two runs of a few rows in two dimensions.

@@ -41,7 +41,7 @@ pub fn log(file: &mut [u8]) {
 /// made alike.
 pub fn segment(file: &mut Vec<u8>) {
     let (Some(offset), Some(length)) = (usize_at(file, 96), usize_at(file, 104)) else { return };
-    let Some(end) = offset.checked_add(length) else { return };
+    let Some(end) = offset.checked_add(length).filter(|end| *end < file.len()) else { return };
     if offset < PAGE || length < 64 || file.len() < end + 64 {
         return;
     }

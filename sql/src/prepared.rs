@@ -36,11 +36,6 @@ impl Prepared {
         Self { sql: sql.into(), planned: Mutex::default() }
     }
 
-    /// Its text.
-    pub fn sql(&self) -> &str {
-        &self.sql
-    }
-
     /// Its plan: the last one, while that holds in `ctx`.
     ///
     /// # Errors

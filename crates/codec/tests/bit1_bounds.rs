@@ -251,7 +251,7 @@ fn a_threshold_and_a_bitmap_leave_what_they_should() {
         let mut scanner = Bit1Scanner::new(&rows[..dim], metric, EPS);
         scanner.set_origin(&centre);
         let all = lowers(&mut scanner, &codes, &centre);
-        let words: Vec<u64> = (0..bits::words_for(n)).map(|_| rng.u64(..)).collect();
+        let words: Vec<u64> = (0..n.div_ceil(64)).map(|_| rng.u64(..)).collect();
         let threshold = all[17];
         let score = scanner.centre_score(&centre);
         let below = |&row: &usize| all[row] <= threshold;

@@ -34,12 +34,6 @@ impl CollectionSpec {
         self.metric = metric;
         self
     }
-
-    /// Sets the key column.
-    pub fn with_key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
-        self
-    }
 }
 
 /// The settled columns of a collection.

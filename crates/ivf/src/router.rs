@@ -89,14 +89,6 @@ impl Router {
         self.centroids.is_empty()
     }
 
-    /// The bucket each row belongs to: the one with the nearest centroid, whatever the metric.
-    ///
-    /// # Panics
-    /// When the dimensions differ, or there are rows but no bucket.
-    pub fn assign(&self, rows: Vectors<'_>) -> Vec<u32> {
-        self.centroids.assign(rows).index
-    }
-
     /// The `n` buckets whose centroids are nearest to a vector, whatever the metric; nearest first.
     ///
     /// # Panics
@@ -242,6 +234,5 @@ mod tests {
         assert!(none.is_empty() && none.rank(&[0.0, 0.0], None, &[]).next().is_none());
         let one = Router::new(2, [&header(&[[1.0, 1.0]])], Metric::InnerProduct, None);
         assert_eq!(order(&one, &[5.0, 5.0]), [0]);
-        assert_eq!(one.assign(Vectors::new(&[0.0, 0.0, 9.0, 9.0], 2)), [0, 0]);
     }
 }

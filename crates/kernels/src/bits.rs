@@ -23,11 +23,6 @@ pub fn count(words: &[u64]) -> usize {
     words.iter().map(|word| word.count_ones() as usize).sum()
 }
 
-/// Words that hold `n` bits.
-pub fn words_for(n: usize) -> usize {
-    n.div_ceil(64)
-}
-
 /// The 64 bits from bit `first` on; zeros where the words end. So a range of a long bit set becomes
 /// words of its own, whatever it starts with.
 pub fn window(words: &[u64], first: usize) -> u64 {
@@ -52,8 +47,8 @@ mod tests {
     #[test]
     fn agrees_with_a_vector_of_bools() {
         let mut rng = fastrand::Rng::with_seed(1);
-        for n in [0, 1, 63, 64, 65, 200] {
-            let (mut words, mut naive) = (vec![0; words_for(n)], vec![false; n]);
+        for n in [0_usize, 1, 63, 64, 65, 200] {
+            let (mut words, mut naive) = (vec![0; n.div_ceil(64)], vec![false; n]);
             for _ in 0..3 * n {
                 let i = rng.usize(0..n);
                 naive[i] = rng.bool();

@@ -159,7 +159,10 @@ impl Writer {
     }
 
     fn sync(&mut self) -> Result<()> {
-        self.with_log(WalWriter::sync)
+        match &self.poisoned {
+            Some(error) => Err(error.clone()),
+            None => self.with_log(WalWriter::sync),
+        }
     }
 
     fn with_log(&mut self, work: impl FnOnce(&mut WalWriter) -> Result<(), drift_wal::Error>) -> Result<()> {
