@@ -53,7 +53,7 @@ pub fn open(log: &MemoryLog, epoch: u64) -> Result<WalWriter, Error> {
 /// A record of some statement.
 pub fn record(seq: SeqNo, payload: &'static [u8]) -> WalRecord {
     let (collection, kind) = (CollectionId(Ulid(9)), RecordKind::Insert);
-    WalRecord { seq, collection, kind, last_of_statement: true, payload: Bytes::from_static(payload) }
+    WalRecord { seq, collection, kind, payload: Bytes::from_static(payload) }
 }
 
 fn replayed(log: &MemoryLog) -> Result<(Vec<WalRecord>, ReplaySummary), Error> {

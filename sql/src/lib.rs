@@ -31,4 +31,4 @@ pub use prepared::{Planned, Prepared, ReadyPlan};
 pub use session::{CATALOG, SCHEMA, session};
 pub use statement::plan;
 pub use system::SYSTEM_SCHEMA;
-pub use table::DriftTable;
+use table::DriftTable;

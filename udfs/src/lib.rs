@@ -27,7 +27,7 @@ use drift_engine::{Collection, Database};
 
 pub use conform::conform;
 pub use error::{collection, engine_error, from_datafusion, to_datafusion};
-pub use parameters::{is_parameter, opened, typed};
+pub use parameters::{opened, typed};
 pub use predicate::{is_row_predicate, row_predicate};
 pub use reusable::ReusablePlan;
 pub use settings::DriftOptions;

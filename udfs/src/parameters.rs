@@ -22,7 +22,7 @@ use datafusion::{
 use crate::{error::invalid, knn::KnnNode};
 
 /// Whether `expr` is a parameter.
-pub fn is_parameter(expr: &Expr) -> bool {
+pub(crate) fn is_parameter(expr: &Expr) -> bool {
     matches!(expr, Expr::Placeholder(_))
 }
 

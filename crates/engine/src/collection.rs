@@ -1,28 +1,24 @@
-use std::sync::{
-    Arc, PoisonError,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{Arc, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
-use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 use drift_ivf::StopRules;
 use drift_manifest::{History, Manifest};
-use drift_segment::PartCache;
-use drift_storage::Store;
 use drift_types::{CollectionId, SeqNo, VectorId};
 use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use crate::{
     Ack, CollectionSchema, CollectionStatus, Error, ErrorKind, Result, RowPredicate, ScanRequest, SearchRequest,
-    SearchResult, Settings,
-    audit::{Audits, Walks},
-    compute::{Class, Compute},
-    database::Parts,
-    id_map::PlaceId,
-    maintain::{self, Budget, Garbage},
+    SearchResult,
+    audit::Walks,
+    common::Common,
+    compute::Class,
+    maintain::{self, Garbage},
     recover,
     rows::{self, BatchCollector},
     search,
@@ -34,8 +30,8 @@ use crate::{
 /// Rows of one statement, in order.
 pub type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 
-/// A table is frozen when its rows take up so much with all columns: a flush puts those of several tables
-/// together, and 2 GiB are the most that Arrow holds of a text column.
+/// A table is frozen when its rows take up so much with all columns, and a statement of as much goes past L0: a
+/// flush puts tables together, and 2 GiB are the most that Arrow holds of a text column.
 const PAYLOAD_BYTES_MAX: usize = 256 << 20;
 
 /// How often a predicate delete looks again for rows that changed while it ran.
@@ -54,73 +50,51 @@ const SWEEPS: usize = 50;
 pub(crate) struct Shared {
     pub id: CollectionId,
     pub name: String,
-    pub store: Store,
-    pub cache: Arc<PartCache>,
-    pub settings: Arc<Settings>,
-    pub compute: Compute,
-    pub places: Arc<AtomicU32>,
-    /// This writer's epoch and name, for manifests.
-    pub epoch: u64,
-    pub writer_id: ulid::Ulid,
+    pub common: Arc<Common>,
     pub snapshot: drift_epoch::Cell<Snapshot>,
     /// The newest manifest. Whoever changes segments holds it: one job at a time.
     pub manifest: Arc<Mutex<Manifest>>,
-    /// Wakes the janitor.
-    pub janitor: Arc<Notify>,
-    /// What maintenance may cost.
-    pub budget: Arc<Budget>,
     /// Tells waiting writers that L0 has room again.
     pub drained: Notify,
     /// Why the last flush failed, unless one has succeeded since.
     pub flush_error: std::sync::Mutex<Option<Error>>,
     pub garbage: Garbage,
-    /// What maintenance did and how good searches were.
-    pub history: std::sync::Mutex<History>,
+    history: std::sync::Mutex<History>,
     pub totals: Totals,
     /// When a search has seen enough; each loads it once.
     pub rules: drift_epoch::Cell<StopRules>,
-    /// Takes searches to be run again exactly.
-    pub audits: Arc<Audits>,
     /// What the audits have shown.
     pub walks: std::sync::Mutex<Walks>,
 }
 
 impl Shared {
-    pub fn new(parts: &Parts, name: &str, manifest: Manifest, snapshot: Snapshot, history: History) -> Self {
+    pub fn new(common: Arc<Common>, name: &str, manifest: Manifest, snapshot: Snapshot, history: History) -> Self {
         let rules = recover::stored_rules(&history);
         Self {
             id: manifest.collection,
             name: name.to_owned(),
-            store: parts.store.clone(),
-            cache: parts.cache.clone(),
-            settings: parts.settings.clone(),
-            compute: parts.compute.clone(),
-            places: parts.places.clone(),
-            epoch: parts.epoch,
-            writer_id: parts.writer_id,
+            common,
             snapshot: drift_epoch::Cell::new(Arc::new(snapshot)),
             manifest: Arc::new(Mutex::new(manifest)),
-            janitor: parts.janitor.clone(),
-            budget: parts.budget.clone(),
             drained: Notify::new(),
             flush_error: std::sync::Mutex::default(),
             garbage: Garbage::default(),
             history: std::sync::Mutex::new(history),
             totals: Totals::default(),
             rules: drift_epoch::Cell::new(Arc::new(rules.clone())),
-            audits: parts.audits.clone(),
             walks: std::sync::Mutex::new(Walks::new(rules)),
         }
     }
 
-    pub fn next_place(&self) -> PlaceId {
-        PlaceId(self.places.fetch_add(1, Ordering::Relaxed))
+    /// What maintenance did and how good searches were.
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a table is to be frozen.
     pub fn is_full(&self, table: &L0Table) -> bool {
-        table.memtable.len() >= self.settings.memtable_rows_max
-            || table.memtable.bytes() >= self.settings.memtable_bytes_max
+        table.memtable.len() >= self.common.settings.memtable_rows_max
+            || table.memtable.bytes() >= self.common.settings.memtable_bytes_max
             || table.payload.bytes() >= PAYLOAD_BYTES_MAX
     }
 
@@ -156,7 +130,7 @@ impl Shared {
     }
 
     pub fn wake_janitor(&self) {
-        self.janitor.notify_one();
+        self.common.janitor.notify_one();
     }
 }
 
@@ -190,12 +164,17 @@ impl Collection {
     /// `Invalid` says which column and row to mend; `Closed` when the log cannot be written, `Unavailable`
     /// when L0 is full and cannot be flushed. Nothing is written then.
     pub async fn insert(&self, batch: RecordBatch) -> Result<Ack> {
-        if batch.num_rows() >= self.shared.settings.bulk_rows_min {
+        if self.is_large(batch.num_rows(), rows::bytes_of(&batch)) {
             return self.insert_stream(futures::stream::iter([Ok(batch)]).boxed()).await;
         }
         self.wait_for_room().await?;
         let rows = rows::prepare(&self.schema(), &batch)?;
         self.log_insert(rows).await
+    }
+
+    /// Whether a statement is too large for L0.
+    fn is_large(&self, rows: usize, bytes: usize) -> bool {
+        rows >= self.shared.common.settings.bulk_rows_min || bytes >= PAYLOAD_BYTES_MAX
     }
 
     async fn log_insert(&self, rows: crate::write::InsertRows) -> Result<Ack> {
@@ -212,7 +191,7 @@ impl Collection {
     /// As [`Collection::insert`], and any error of the stream. Nothing is written then.
     pub async fn insert_stream(&self, mut batches: BatchStream) -> Result<Ack> {
         let mut collector = BatchCollector::new(self.schema());
-        while collector.rows() < self.shared.settings.bulk_rows_min {
+        while !self.is_large(collector.rows(), collector.bytes()) {
             match batches.next().await {
                 Some(batch) => collector.push(&batch?)?,
                 None => {
@@ -254,7 +233,7 @@ impl Collection {
         let mut total = Ack { seq: self.shared.snapshot.load().seq, rows: 0 };
         for _ in 0..DELETE_ROUNDS {
             let snapshot = self.shared.snapshot.load();
-            let sets = search::matching_rows(&snapshot, &predicate, &self.shared.compute).await?;
+            let sets = search::matching_rows(&snapshot, &predicate, &self.shared.common.compute).await?;
             let (ids, seqs) = rows::keys_of(&snapshot, &sets).await?;
             if ids.is_empty() {
                 return Ok(total);
@@ -292,7 +271,7 @@ impl Collection {
 
     /// Reads rows in no order, all from one snapshot.
     pub fn scan(&self, request: ScanRequest) -> BatchStream {
-        search::scan(self.shared.snapshot.load(), request, self.shared.compute.clone())
+        search::scan(self.shared.snapshot.load(), request, self.shared.common.compute.clone())
     }
 
     /// Moves everything in L0 into segments and commits it.
@@ -338,13 +317,18 @@ impl Collection {
         }
     }
 
+    /// Whether L0 takes rows at present.
+    pub(crate) fn has_room(&self) -> bool {
+        self.shared.snapshot.load().frozen().len() < self.shared.common.settings.frozen_tables_max
+    }
+
     /// Waits while too many frozen tables are still to be flushed: memory is bounded, and L0
     /// stays quick to search.
     async fn wait_for_room(&self) -> Result<()> {
         let begun = Instant::now();
         loop {
             let drained = self.shared.drained.notified();
-            if self.shared.snapshot.load().frozen().len() < self.shared.settings.frozen_tables_max {
+            if self.has_room() {
                 return Ok(());
             }
             if tokio::time::timeout(LOOK_AGAIN, drained).await.is_err() {

@@ -1,54 +1,31 @@
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use drift_manifest::{Catalog, CatalogEntry, Commit, VersionLog, validate_name};
-use drift_segment::PartCache;
 use drift_storage::{Store, StoreLock};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, mpsc};
 use ulid::Ulid;
 
 use crate::{
     Collection, CollectionSchema, CollectionSpec, Error, ErrorKind, Result, Settings,
-    audit::{Auditor, Audits},
-    compute::{Class, Compute},
+    audit::{Auditor, Audits, Searched},
+    common::Common,
+    compute::Class,
     ddl::commit_catalog,
-    id_map::PlaceId,
-    maintain::{self, Budget, Janitor},
+    maintain::{self, Janitor},
     recover::{self, OpenLog},
     versions::to_the_end,
     write::{Command, Writer, WriterHandle},
 };
 
+/// So long a closing waits for the group of writes that is under way.
+const LAST_GROUP: Duration = Duration::from_secs(60);
+
 /// So long a closing waits for what is nice to have.
 const LAST_WORK: Duration = Duration::from_secs(5);
-
-/// What all collections of a database share.
-pub(crate) struct Parts {
-    pub store: Store,
-    pub cache: Arc<PartCache>,
-    pub settings: Arc<Settings>,
-    pub compute: Compute,
-    pub places: Arc<AtomicU32>,
-    pub janitor: Arc<Notify>,
-    pub budget: Arc<Budget>,
-    pub audits: Arc<Audits>,
-    /// Higher for each writer that opens the database.
-    pub epoch: u64,
-    /// Random per process.
-    pub writer_id: Ulid,
-}
-
-impl Parts {
-    pub fn next_place(&self) -> PlaceId {
-        PlaceId(self.places.fetch_add(1, Ordering::Relaxed))
-    }
-}
 
 /// A set of collections under one URI. Cheap to clone. One process at a time may have it open: a
 /// directory is locked; from an object store each opener drives out the one before.
@@ -56,7 +33,7 @@ impl Parts {
 pub struct Database(Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub parts: Parts,
+    pub common: Arc<Common>,
     pub writer: WriterHandle,
     pub collections: Arc<RwLock<BTreeMap<String, Collection>>>,
     /// The newest catalog; held while it changes.
@@ -89,40 +66,38 @@ impl Database {
         for doomed in catalog.doomed.drain(..) {
             recover::remove_collection(&store, doomed).await?;
         }
-        let budget = Budget::new(settings.maintenance_bytes_per_s, std::time::Instant::now());
         let (audits, offered) = Audits::new(settings.audit_cpu_share);
-        let parts = Parts {
-            cache: Arc::new(PartCache::new(settings.cache_bytes)),
-            settings: Arc::new(settings),
-            compute: Compute::new()?,
-            places: Arc::default(),
-            janitor: Arc::default(),
-            budget: Arc::new(budget),
-            audits: Arc::new(audits),
-            epoch: catalog.stamp.epoch,
-            writer_id: catalog.stamp.writer,
-            store,
-        };
+        let common = Arc::new(Common::new(store, settings, audits, &catalog.stamp)?);
         let mut states = HashMap::new();
         for CatalogEntry { name, collection } in &catalog.collections {
-            states.insert(*collection, recover::open_collection(&parts, *collection, name).await?);
+            states.insert(*collection, recover::open_collection(&common, *collection, name).await?);
         }
-        let OpenLog { wal, newest, states, mark, linger } = recover::open_log(&parts, &catalog, states).await?;
-        let mut next = catalog.successor(parts.epoch, parts.writer_id);
-        next.log = Some(mark);
-        commit_catalog(&parts, &mut catalog, next).await?;
-        let shared: Vec<_> = states.iter().map(|state| state.shared().clone()).collect();
-        let writer = Writer::start(wal, newest, states, linger)?;
+        let log = recover::open_log(&common, &catalog, states).await?;
+        let mut next = catalog.successor(common.epoch, common.writer_id);
+        next.log = Some(log.mark.clone());
+        commit_catalog(&common, &mut catalog, next).await?;
+        Self::start(common, catalog, log, offered, lock)
+    }
+
+    /// Starts what runs in the background.
+    fn start(
+        common: Arc<Common>,
+        catalog: Catalog,
+        log: OpenLog,
+        offered: mpsc::Receiver<Searched>,
+        lock: StoreLock,
+    ) -> Result<Self> {
+        let shared: Vec<_> = log.states.iter().map(|state| state.shared().clone()).collect();
+        let writer = Writer::start(log.wal, log.newest, log.states, log.linger)?;
         let collections =
             shared.into_iter().map(|shared| (shared.name.clone(), Collection { shared, writer: writer.clone() }));
         let collections = Arc::new(RwLock::new(collections.collect::<BTreeMap<_, _>>()));
         let listed = collections.clone();
         let list = move || read(&listed).values().cloned().collect();
-        let janitor =
-            Janitor::start(list, writer.clone(), parts.janitor.clone(), parts.budget.clone(), &parts.settings);
-        let auditor = Auditor::start(parts.audits.clone(), offered, parts.settings.audit_cpu_share);
+        let janitor = Janitor::start(list, writer.clone(), common.clone());
+        let auditor = Auditor::start(common.clone(), offered);
         Ok(Self(Arc::new(Inner {
-            parts,
+            common,
             writer,
             collections,
             catalog: Mutex::new(catalog),
@@ -134,17 +109,17 @@ impl Database {
 
     /// Where it is.
     pub fn uri(&self) -> &str {
-        self.0.parts.store.uri()
+        self.0.common.store.uri()
     }
 
     /// How it behaves.
     pub fn settings(&self) -> &Settings {
-        &self.0.parts.settings
+        &self.0.common.settings
     }
 
     /// Bytes of segment parts in memory: at most `cache_bytes` of the settings.
     pub fn cached_bytes(&self) -> u64 {
-        self.0.parts.cache.bytes_used()
+        self.0.common.cache.bytes_used()
     }
 
     /// Makes a collection.
@@ -195,7 +170,7 @@ impl Database {
     /// Closes the log cleanly and lets go of the store. Other handles to it answer `Closed` to writes.
     ///
     /// # Errors
-    /// `Closed` when the log could not be written.
+    /// `Closed` when the log could not be written, `Unavailable` when its store does not answer.
     pub async fn close(self) -> Result<()> {
         for collection in self.collections() {
             // A load whose client sends slowly may hold the manifest for long.
@@ -205,7 +180,11 @@ impl Database {
                 tracing::warn!("'{}' will not remember its latest maintenance and audits", collection.name());
             }
         }
-        self.0.writer.ask(|reply| Command::Close { reply }).await
+        let closed = tokio::time::timeout(LAST_GROUP, self.0.writer.ask(|reply| Command::Close { reply })).await;
+        closed.unwrap_or_else(|_| {
+            let late = format!("the log was not closed within {LAST_GROUP:?}: what was acknowledged is in it");
+            Err(Error::new(ErrorKind::Unavailable, late))
+        })
     }
 }
 

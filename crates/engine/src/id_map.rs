@@ -54,10 +54,10 @@ impl IdMap {
         }
     }
 
-    /// Takes a key out if its row is older than `before`.
-    pub fn remove_older(&mut self, id: VectorId, before: SeqNo) -> Option<RowAddress> {
+    /// Takes a key out if the number of its row is not above `upto`.
+    pub fn remove(&mut self, id: VectorId, upto: SeqNo) -> Option<RowAddress> {
         let entry = self.get(id)?;
-        (entry.seq < before).then(|| {
+        (entry.seq <= upto).then(|| {
             self.entries.remove(&id);
             entry.address
         })

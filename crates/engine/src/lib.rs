@@ -10,6 +10,7 @@
 mod audit;
 mod canonical;
 mod collection;
+mod common;
 mod compute;
 mod database;
 mod ddl;
@@ -31,6 +32,7 @@ mod schema;
 mod search;
 mod settings;
 mod snapshot;
+mod stored_segment;
 mod survival;
 mod take_back;
 mod totals;

@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_ipc::writer::StreamWriter;
 use bytes::Bytes;
 use drift_ipc::read_stream;
-use drift_types::VectorId;
+use drift_types::{SeqNo, VectorId};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -30,6 +30,23 @@ pub(crate) fn decode_batch(payload: &[u8]) -> Result<RecordBatch> {
 /// Keys, 8 bytes each, little-endian.
 pub(crate) fn encode_keys(ids: &[VectorId]) -> Bytes {
     ids.iter().flat_map(|id| id.0.to_le_bytes()).collect::<Vec<u8>>().into()
+}
+
+/// Rows by key and number, 16 bytes each, little-endian.
+pub(crate) fn encode_rows(rows: &[(VectorId, SeqNo)]) -> Bytes {
+    rows.iter().flat_map(|(id, seq)| [id.0.to_le_bytes(), seq.0.to_le_bytes()]).flatten().collect::<Vec<u8>>().into()
+}
+
+/// The rows of a record that deletes rows.
+pub(crate) fn decode_rows(payload: &[u8]) -> Result<Vec<(VectorId, SeqNo)>> {
+    let (numbers, []) = payload.as_chunks::<16>() else {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("a delete record of the log is {} bytes long, no multiple of 16", payload.len()),
+        ));
+    };
+    let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("8 bytes"));
+    Ok(numbers.iter().map(|row| (VectorId(number(&row[..8])), SeqNo(number(&row[8..])))).collect())
 }
 
 /// The keys of a delete record.

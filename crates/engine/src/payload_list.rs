@@ -6,8 +6,6 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
-use crate::Result;
-
 const MERGED_ROWS_MAX: usize = 4096;
 
 #[derive(Clone, Debug, Default)]
@@ -23,10 +21,11 @@ struct Part {
 }
 
 impl PayloadList {
-    /// The list with `batch`, of so many bytes, behind its last row.
-    pub fn append(&self, batch: RecordBatch, bytes: usize) -> Result<Self> {
+    /// The list with `batch`, of so many bytes, behind its last row. It cannot fail: the rows may be in the log.
+    pub fn append(&self, batch: RecordBatch, bytes: usize) -> Self {
         let mut parts = self.parts.as_ref().clone();
-        let mut first = parts.last().map_or(0, |p| p.first + p.batch.num_rows() as u32);
+        let last = parts.last().map_or(0, |p| p.first + p.batch.num_rows() as u32);
+        let mut first = last;
         let (mut from, mut rows) = (parts.len(), batch.num_rows());
         while let Some(part) = from.checked_sub(1).map(|i| &parts[i]) {
             let merged = rows + part.batch.num_rows();
@@ -35,14 +34,15 @@ impl PayloadList {
             }
             (from, rows, first) = (from - 1, merged, part.first);
         }
-        let tail = parts.split_off(from);
-        let batch = if tail.is_empty() {
-            batch
-        } else {
-            concat_batches(&batch.schema(), tail.iter().map(|p| &p.batch).chain([&batch]))?
-        };
-        parts.push(Part { first, batch });
-        Ok(Self { parts: Arc::new(parts), bytes: self.bytes + bytes })
+        match concat_batches(&batch.schema(), parts[from..].iter().map(|p| &p.batch).chain([&batch])) {
+            Ok(merged) => {
+                parts.truncate(from);
+                parts.push(Part { first, batch: merged });
+            }
+            // More text than a column can hold, for instance.
+            Err(_) => parts.push(Part { first: last, batch }),
+        }
+        Self { parts: Arc::new(parts), bytes: self.bytes + bytes }
     }
 
     /// What all batches take up.
@@ -75,9 +75,8 @@ mod tests {
         for rows in [1, 1, 1, 5, 4000, 1, 1, 9000, 1, 2, 3, 4, 5, 6, 7, 8] {
             let column = Int64Array::from_iter_values(next..next + rows);
             next += rows;
-            list = list
-                .append(RecordBatch::try_from_iter([("n", Arc::new(column) as _)]).unwrap(), 8 * rows as usize)
-                .unwrap();
+            let batch = RecordBatch::try_from_iter([("n", Arc::new(column) as _)]).unwrap();
+            list = list.append(batch, 8 * rows as usize);
         }
         assert_eq!(list.bytes(), 8 * next as usize);
         assert!(list.batches().len() < 10);

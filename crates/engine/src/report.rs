@@ -1,8 +1,6 @@
 //! A collection's state in figures, one row per bucket, segment or manifest: what SQL shows as
 //! `drift.buckets`, `drift.segments` and `drift.manifests`.
 
-use std::sync::PoisonError;
-
 use drift_ivf::Urgency;
 use drift_manifest::{Manifest, VersionLog};
 use drift_types::{BucketId, SegmentId, SeqNo};
@@ -103,18 +101,18 @@ impl Collection {
     /// # Errors
     /// Those of the store; `Corrupt` when a manifest is damaged.
     pub async fn manifest_reports(&self) -> Result<Vec<ManifestReport>> {
-        let log = VersionLog::<Manifest>::manifests(self.shared.store.clone(), self.shared.id);
+        let log = VersionLog::<Manifest>::manifests(self.shared.common.store.clone(), self.shared.id);
         Ok(log.load_all().await?.iter().map(manifest_report).collect())
     }
 
     /// What maintenance did, oldest first, as far as it is remembered.
     pub fn events(&self) -> Vec<Event> {
-        self.shared.history.lock().unwrap_or_else(PoisonError::into_inner).events.iter().cloned().collect()
+        self.shared.history().events.iter().cloned().collect()
     }
 
     /// Searches that were run again exactly, oldest first, as far as they are remembered.
     pub fn recall_samples(&self) -> Vec<RecallSample> {
-        self.shared.history.lock().unwrap_or_else(PoisonError::into_inner).samples.iter().cloned().collect()
+        self.shared.history().samples.iter().cloned().collect()
     }
 
     /// What maintenance has cost since the database was opened.

@@ -33,7 +33,7 @@ pub struct SearchRequest {
     pub query: Vec<f32>,
     /// How many neighbours to return: at most [`K_MAX`](crate::K_MAX).
     pub k: usize,
-    /// The share of the true `k` nearest to find, in (0, 1]; `None`: the collection's default.
+    /// The share of the true `k` nearest to find, in (0, 1]; `None`: the setting `target_recall`.
     pub recall: Option<f32>,
     /// Scan exactly this many buckets instead of stopping by predicted recall.
     pub nprobe: Option<usize>,

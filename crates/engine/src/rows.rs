@@ -74,6 +74,10 @@ impl BatchCollector {
         self.rows
     }
 
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub fn schema(&self) -> &CollectionSchema {
         &self.schema
     }
@@ -109,7 +113,7 @@ impl BatchCollector {
 }
 
 /// What the values of a batch take up, though they may be part of larger buffers.
-fn bytes_of(batch: &RecordBatch) -> usize {
+pub(crate) fn bytes_of(batch: &RecordBatch) -> usize {
     // A size that cannot be told is no reason to refuse rows.
     batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
 }

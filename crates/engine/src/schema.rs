@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use drift_types::{Compression, Metric};
 
 use crate::{Error, Result};
@@ -71,7 +71,7 @@ impl CollectionSchema {
             DataType::FixedSizeList(_, d) => Some(check_dim(*d as usize)?),
             _ => None,
         };
-        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+        let mut fields: Vec<Arc<Field>> = schema.fields().iter().map(stored_field).collect();
         if let Some(key) = key {
             fields[key] = Arc::new(fields[key].as_ref().clone().with_nullable(false));
         }
@@ -156,6 +156,25 @@ impl CollectionSchema {
             }
             _ => false,
         }
+    }
+}
+
+/// The field as it is stored: with values in the place of dictionaries, whose keys may be too narrow for all
+/// rows together.
+fn stored_field(field: &FieldRef) -> FieldRef {
+    let stored = field.as_ref().clone().with_data_type(stored_type(field.data_type()));
+    Arc::new(stored)
+}
+
+fn stored_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Dictionary(_, value) => stored_type(value),
+        DataType::List(item) => DataType::List(stored_field(item)),
+        DataType::LargeList(item) => DataType::LargeList(stored_field(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(stored_field(item), *size),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(stored_field).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(stored_field(entries), *sorted),
+        other => other.clone(),
     }
 }
 

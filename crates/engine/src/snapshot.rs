@@ -53,6 +53,11 @@ pub(crate) struct SegmentView {
 }
 
 impl SegmentView {
+    /// A segment with these rows dead, which its buckets' headers know; it has no bucket yet.
+    pub fn new(place: PlaceId, reader: SegmentReader, dead: DeadSet) -> Self {
+        Self { place, reader: Arc::new(reader), counted: dead.clone(), dead, bucket_of_run: Default::default() }
+    }
+
     pub fn live_rows(&self) -> u64 {
         u64::from(self.reader.rows()) - u64::from(self.dead.count())
     }

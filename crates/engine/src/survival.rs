@@ -4,7 +4,7 @@ impl Collection {
     /// Whether a write survives a loss of power once it is acknowledged. A large statement may do so
     /// though this says no: it is synced under every policy.
     pub fn acks_are_durable(&self) -> bool {
-        let (store, settings) = (&self.shared.store, &self.shared.settings);
+        let (store, settings) = (&self.shared.common.store, &self.shared.common.settings);
         let is_in_memory = store.uri().starts_with("memory:");
         match LogPlace::of(store, settings) {
             // Acknowledged once its object is, whatever the setting.

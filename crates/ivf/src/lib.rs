@@ -78,7 +78,7 @@ pub use kmeans::kmeans;
 pub use maintenance::{BucketState, Compaction, JobSize, SegmentLoad, next_compaction};
 pub use members::Members;
 pub use ranking::{Ranked, Ranking};
-pub use reassign::{Move, belongs_elsewhere, reassign, scatter_rows};
+pub use reassign::belongs_elsewhere;
 pub use router::Router;
 pub use split::{Split, should_split, split};
 pub use stop::{Features, N_FEATURES, StopRule, StopState, log_odds_of};

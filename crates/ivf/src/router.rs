@@ -1,6 +1,6 @@
 use drift_codec::Bit1Scanner;
 use drift_kernels::MAX_ROTATED_DIM;
-use drift_types::{Metric, Vectors};
+use drift_types::Metric;
 
 use crate::{BucketHeader, Centroids, Ranking, centroid_codes::CentroidCodes, density::Density};
 

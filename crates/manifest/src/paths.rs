@@ -9,9 +9,22 @@ pub const CATALOG_DIR: &str = "catalog";
 /// The folders of a collection whose objects live only by being named in its newest manifest.
 pub const OBJECT_KINDS: [&str; 4] = ["segment", "tombstone", "buckets", "history"];
 
+/// The folder of a collection's manifests.
+pub const MANIFESTS: &str = "manifest";
+
+/// The directory of a collection.
+pub fn collection_dir(collection: CollectionId) -> String {
+    format!("c/{collection}")
+}
+
+/// One of its folders: of [`OBJECT_KINDS`], or [`MANIFESTS`].
+pub fn object_dir(collection: CollectionId, kind: &str) -> String {
+    format!("c/{collection}/{kind}")
+}
+
 /// The directory of a collection's manifests.
 pub fn manifest_dir(collection: CollectionId) -> String {
-    format!("c/{collection}/manifest")
+    object_dir(collection, MANIFESTS)
 }
 
 /// A segment.

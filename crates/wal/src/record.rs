@@ -8,9 +8,8 @@
 //!   16  collection (ULID)    16
 //!   32  durable              8   offset up to which this file was synced when this was written
 //!   40  CRC-32C of payload   4   with its zeros
-//!   44  kind                 1   1 insert, 2 delete, 3 bulk load, 4 checkpoint
-//!   45  flags                1   bit 0: last record of its statement
-//!   46  zero                14
+//!   44  kind                 1   1 insert, 2 delete, 3 bulk load, 4 checkpoint, 5 delete rows
+//!   45  zero                15
 //!   60  CRC-32C of 0..60     4   seeded with the file's salt and the record's offset
 //!   64  payload
 //! ```
@@ -28,7 +27,6 @@ use crate::header::array;
 pub(crate) const ALIGN: usize = 64;
 
 const MAGIC: &[u8; 4] = b"DREC";
-const LAST_OF_STATEMENT: u8 = 1;
 const CHECKPOINT: u8 = 4;
 const CRC_AT: usize = ALIGN - 4;
 
@@ -42,19 +40,19 @@ pub enum RecordKind {
     Delete = 2,
     /// A bulk load, whose rows are not in the log, takes this number.
     BulkLoad = 3,
+    /// Rows deleted that were read, each by its key and number: newer rows of the key stay.
+    DeleteRows = 5,
 }
 
 /// A change to one collection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WalRecord {
-    /// Its number. Never below the one before; the records of one statement share theirs.
+    /// Its number. Never below the one before.
     pub seq: SeqNo,
     /// The collection changed.
     pub collection: CollectionId,
     /// What kind of change.
     pub kind: RecordKind,
-    /// Whether the statement is complete with this record.
-    pub last_of_statement: bool,
     /// The change itself, opaque to the log. From replay: a view into the file's bytes.
     pub payload: Bytes,
 }
@@ -83,7 +81,6 @@ pub(crate) fn encode(record: &WalRecord, salt: u64, offset: u64, durable: u64, o
         durable,
         payload_crc: padded_crc(&record.payload),
         kind: record.kind as u8,
-        flags: if record.last_of_statement { LAST_OF_STATEMENT } else { 0 },
     };
     let end = out.len() + encoded_len(record.payload.len());
     out.extend_from_slice(&header.encode(salt, offset));
@@ -100,7 +97,6 @@ pub(crate) fn encode_checkpoint(seq: SeqNo, salt: u64, offset: u64) -> [u8; ALIG
         durable: offset,
         payload_crc: padded_crc(&[]),
         kind: CHECKPOINT,
-        flags: 0,
     };
     header.encode(salt, offset)
 }
@@ -119,7 +115,6 @@ pub(crate) fn decode(file: &Bytes, offset: usize, salt: u64) -> Option<(Entry, u
             seq: header.seq,
             collection: header.collection,
             kind,
-            last_of_statement: header.flags & LAST_OF_STATEMENT != 0,
             payload: file.slice(start..start + len),
         })
     };
@@ -127,6 +122,7 @@ pub(crate) fn decode(file: &Bytes, offset: usize, salt: u64) -> Option<(Entry, u
         1 => change(RecordKind::Insert),
         2 => change(RecordKind::Delete),
         3 => change(RecordKind::BulkLoad),
+        5 => change(RecordKind::DeleteRows),
         CHECKPOINT => Entry::Checkpoint(header.seq),
         other => Entry::UnknownKind(other),
     };
@@ -148,7 +144,6 @@ struct RecordHeader {
     durable: u64,
     payload_crc: u32,
     kind: u8,
-    flags: u8,
 }
 
 impl RecordHeader {
@@ -161,7 +156,6 @@ impl RecordHeader {
         out[32..40].copy_from_slice(&self.durable.to_le_bytes());
         out[40..44].copy_from_slice(&self.payload_crc.to_le_bytes());
         out[44] = self.kind;
-        out[45] = self.flags;
         let crc = header_crc(&out, salt, offset);
         out[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         out
@@ -179,7 +173,6 @@ impl RecordHeader {
             durable: u64::from_le_bytes(array(bytes, 32)),
             payload_crc: u32::from_le_bytes(array(bytes, 40)),
             kind: bytes[44],
-            flags: bytes[45],
         })
     }
 }
@@ -206,7 +199,6 @@ mod tests {
             seq: SeqNo(5),
             collection: CollectionId(Ulid::from_bytes([3; 16])),
             kind: RecordKind::Delete,
-            last_of_statement: true,
             payload: Bytes::from_static(payload),
         }
     }

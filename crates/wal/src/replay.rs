@@ -30,8 +30,7 @@ pub struct TornTail {
 /// Hands every record of a log to `apply`, oldest first, and changes nothing. Records that every
 /// collection has passed may be among them.
 ///
-/// A statement whose last record is missing was cut by a crash: the caller drops its records. Payloads
-/// are views into their file's bytes: copy what is to be kept long.
+/// Payloads are views into their file's bytes: copy what is to be kept long.
 ///
 /// # Errors
 /// The first error of `apply`, or [`Error::Corrupt`], [`Error::Missing`], [`Error::WrongDatabase`],

@@ -172,7 +172,6 @@ mod tests {
             seq: SeqNo(seq),
             collection: CollectionId(Ulid::nil()),
             kind: RecordKind::Insert,
-            last_of_statement: true,
             payload: Bytes::from_static(b"row"),
         };
         move |offset, out| record::encode(&record, SALT, offset, offset, out)

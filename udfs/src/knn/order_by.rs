@@ -3,9 +3,10 @@
 use std::fmt;
 
 use datafusion::{
+    arrow::datatypes::DataType,
     catalog::default_table_source::source_as_provider,
     common::{Result, tree_node::Transformed},
-    logical_expr::{Cast, Expr, LogicalPlan, TableScan, TryCast, lit, utils::conjunction},
+    logical_expr::{Cast, Expr, LogicalPlan, Sort, TableScan, TryCast, lit, utils::conjunction},
     optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule},
 };
 use drift_engine::{CollectionSchema, K_MAX};
@@ -21,8 +22,9 @@ use crate::{CollectionOf, predicate::is_row_predicate};
 /// and cut off after `k`.
 ///
 /// The sort stays above and orders the `k` rows by the very expression of the query. Filters must
-/// be part of the scan; anything but projections and aliases between the two forbids the change. Where
-/// `k`, an OFFSET included, is more than a search takes, all rows are sorted.
+/// be part of the scan; anything but projections and aliases between the two forbids the change, and so does a
+/// second sort expression, unless it is the ascending key, by which a search orders rows of equal distance too.
+/// Where `k`, an OFFSET included, is more than a search takes, all rows are sorted.
 pub struct OrderByDistance {
     collection_of: CollectionOf,
 }
@@ -33,20 +35,20 @@ impl OrderByDistance {
         Self { collection_of }
     }
 
-    fn searched(&self, plan: &LogicalPlan, key: Expr, search: &Search) -> Result<Option<LogicalPlan>> {
+    fn searched(&self, plan: &LogicalPlan, search: Search) -> Result<Option<LogicalPlan>> {
         match plan {
-            LogicalPlan::TableScan(scan) => self.search(scan, &key, search),
+            LogicalPlan::TableScan(scan) => self.search(scan, &search),
             LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => {
-                let Some(key) = below(plan, key)? else {
+                let Some(search) = search.below(plan)? else {
                     return Ok(None);
                 };
-                self.searched(plan.inputs()[0], key, search)?.map(|input| over(plan, input)).transpose()
+                self.searched(plan.inputs()[0], search)?.map(|input| over(plan, input)).transpose()
             }
             _ => Ok(None),
         }
     }
 
-    fn search(&self, scan: &TableScan, key: &Expr, search: &Search) -> Result<Option<LogicalPlan>> {
+    fn search(&self, scan: &TableScan, search: &Search) -> Result<Option<LogicalPlan>> {
         let Ok(provider) = source_as_provider(&scan.source) else {
             return Ok(None);
         };
@@ -54,9 +56,13 @@ impl OrderByDistance {
             return Ok(None);
         };
         let schema = collection.schema();
-        let Some(query) = query(key, search.ascending, &schema) else {
+        let Some(query) = query(&search.distance, search.ascending, &schema) else {
             return Ok(None);
         };
+        let is_key = |e: &Expr| matches!(e, Expr::Column(c) if Some(c.name.as_str()) == schema.key_name());
+        if search.then.as_ref().is_some_and(|then| !is_key(then)) {
+            return Ok(None);
+        }
         if scan.fetch.is_some() || !scan.filters.iter().all(is_row_predicate) || provider.schema() != schema.arrow {
             return Ok(None);
         }
@@ -78,13 +84,43 @@ impl OrderByDistance {
 /// What the sort asks for.
 struct Search {
     k: usize,
+    distance: Expr,
     ascending: bool,
+    /// What orders rows of equal distance, ascending.
+    then: Option<Expr>,
+}
+
+impl Search {
+    /// Of a sort whose first expression may be a distance.
+    fn of(sort: &Sort) -> Option<Self> {
+        let k = sort.fetch.filter(|k| (1..=K_MAX).contains(k))?;
+        let (first, then) = match &sort.expr[..] {
+            [first] => (first, None),
+            // What follows a key orders nothing.
+            [first, second, ..] if second.asc => (first, Some(second.expr.clone())),
+            _ => return None,
+        };
+        Some(Self { k, distance: first.expr.clone(), ascending: first.asc, then })
+    }
+
+    /// The same in terms of what is below `plan`.
+    fn below(self, plan: &LogicalPlan) -> Result<Option<Self>> {
+        let Some(distance) = below(plan, self.distance)? else { return Ok(None) };
+        let then = match self.then {
+            Some(then) => match below(plan, then)? {
+                Some(then) => Some(then),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        Ok(Some(Self { distance, then, ..self }))
+    }
 }
 
 /// The constant that `key` compares the vectors of a collection with, if smaller keys (larger ones,
 /// unless `ascending`) are nearer in the collection's own metric.
 fn query(key: &Expr, ascending: bool, schema: &CollectionSchema) -> Option<Expr> {
-    let Expr::ScalarFunction(call) = uncast(key) else {
+    let Expr::ScalarFunction(call) = uncast(key, &is_real) else {
         return None;
     };
     let nearer = match (call.name(), schema.metric) {
@@ -96,7 +132,8 @@ fn query(key: &Expr, ascending: bool, schema: &CollectionSchema) -> Option<Expr>
     let [a, b] = &call.args[..] else {
         return None;
     };
-    let is_vector = |e: &Expr| matches!(uncast(e), Expr::Column(c) if c.name == schema.vector_name());
+    let is_vector =
+        |e: &Expr| matches!(uncast(e, &is_list_of_reals), Expr::Column(c) if c.name == schema.vector_name());
     let is_constant = |e: &Expr| !e.any_column_refs() && !e.contains_outer() && !e.is_volatile() && !is_null(e);
     match (is_vector(a), is_vector(b)) {
         _ if !nearer => None,
@@ -106,11 +143,27 @@ fn query(key: &Expr, ascending: bool, schema: &CollectionSchema) -> Option<Expr>
     }
 }
 
-fn uncast(e: &Expr) -> &Expr {
+/// What is below aliases and casts to types that keep all there is to a value.
+fn uncast<'e>(e: &'e Expr, keeps: &impl Fn(&DataType) -> bool) -> &'e Expr {
     match e {
-        Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => uncast(expr),
-        Expr::Alias(alias) => uncast(&alias.expr),
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) if keeps(field.data_type()) => {
+            uncast(expr, keeps)
+        }
+        Expr::Alias(alias) => uncast(&alias.expr, keeps),
         other => other,
+    }
+}
+
+fn is_real(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Float32 | DataType::Float64)
+}
+
+fn is_list_of_reals(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::FixedSizeList(item, _) | DataType::List(item) | DataType::LargeList(item) => {
+            is_real(item.data_type())
+        }
+        _ => false,
     }
 }
 
@@ -137,11 +190,10 @@ impl OptimizerRule for OrderByDistance {
         let LogicalPlan::Sort(sort) = &plan else {
             return Ok(Transformed::no(plan));
         };
-        let (Some(k @ 1..=K_MAX), Some(first)) = (sort.fetch, sort.expr.first()) else {
+        let Some(search) = Search::of(sort) else {
             return Ok(Transformed::no(plan));
         };
-        let search = Search { k, ascending: first.asc };
-        match self.searched(&sort.input, first.expr.clone(), &search)? {
+        match self.searched(&sort.input, search)? {
             Some(input) => Ok(Transformed::yes(over(&plan, input)?)),
             None => Ok(Transformed::no(plan)),
         }

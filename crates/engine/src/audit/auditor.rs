@@ -6,10 +6,10 @@ use std::{
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 
 use super::{
-    Account, Audits, Searched,
+    Account, Searched,
     rerun::{Audit, rerun},
 };
-use crate::{Result, compute::Class};
+use crate::{Result, common::Common, compute::Class};
 
 /// After an error it rests this long.
 const REST: Duration = Duration::from_secs(5);
@@ -18,9 +18,9 @@ const REST: Duration = Duration::from_secs(5);
 pub(crate) struct Auditor(JoinHandle<()>);
 
 impl Auditor {
-    pub fn start(audits: Arc<Audits>, mut offered: mpsc::Receiver<Searched>, cpu_share: f32) -> Self {
+    pub fn start(common: Arc<Common>, mut offered: mpsc::Receiver<Searched>) -> Self {
         Self(tokio::spawn(async move {
-            let mut account = Account::new(cpu_share, Instant::now());
+            let mut account = Account::new(common.settings.audit_cpu_share, Instant::now());
             while let Some(searched) = offered.recv().await {
                 let rest = match audit(searched).await {
                     Ok(taken) => account.spend(taken, Instant::now()),
@@ -30,10 +30,10 @@ impl Auditor {
                     }
                 };
                 if let Some(rest) = rest {
-                    audits.set_open(false);
+                    common.audits.set_open(false);
                     while offered.try_recv().is_ok() {} // lets go of their snapshots
                     tokio::time::sleep(rest).await;
-                    audits.set_open(true);
+                    common.audits.set_open(true);
                 }
             }
         }))
@@ -51,16 +51,16 @@ async fn audit(searched: Searched) -> Result<Duration> {
     let shared = searched.shared.clone();
     let (handle, k) = (Handle::current(), searched.query.k);
     let work = move || handle.block_on(rerun(&searched));
-    let (found, mut taken) = shared.compute.timed(Class::Background, work).await?;
+    let (found, mut taken) = shared.common.compute.timed(Class::Background, work).await?;
     let Audit { sample, walk } = found?;
-    shared.history.lock().unwrap_or_else(PoisonError::into_inner).sample(sample);
+    shared.history().sample(sample);
     let due = shared.walks.lock().unwrap_or_else(PoisonError::into_inner).add(k, walk);
     if let Some(refit) = due {
         let served = shared.rules.load();
-        let (rules, more) = shared.compute.timed(Class::Background, move || refit.run(&served)).await?;
+        let (rules, more) = shared.common.compute.timed(Class::Background, move || refit.run(&served)).await?;
         taken += more;
         tracing::debug!("{}: stop rule fitted anew for k = {k}: {:?}", shared.name, rules.of(k).weights);
-        shared.history.lock().unwrap_or_else(PoisonError::into_inner).weights = Some(rules.weights());
+        shared.history().weights = Some(rules.weights());
         shared.rules.store(Arc::new(rules));
     }
     shared.totals.audited(taken);

@@ -16,7 +16,7 @@ use crate::{
 const WAITING_MAX: usize = 16;
 
 /// The largest `k` that is audited: beyond it exact scores cost more than all codes.
-const K_MAX: usize = 1_000;
+const AUDITED_K_MAX: usize = 1_000;
 
 /// A search as it was answered.
 pub(crate) struct Searched {
@@ -66,8 +66,8 @@ impl Reserved<'_> {
     pub fn offer(self, searched: Searched) {
         let (snapshot, k) = (&searched.snapshot, searched.query.k);
         let code_bytes = snapshot.rows().saturating_mul(snapshot.schema.dim.unwrap_or(0) as u64);
-        let fits = code_bytes <= searched.shared.cache.capacity() / 2;
-        if snapshot.level1.router.is_some() && k <= K_MAX && fits {
+        let fits = code_bytes <= searched.shared.common.cache.capacity() / 2;
+        if snapshot.level1.router.is_some() && k <= AUDITED_K_MAX && fits {
             self.0.send(searched);
         }
     }

@@ -51,8 +51,8 @@ fn moments(
     trace: Trace,
 ) -> impl Iterator<Item = (Option<drift_ivf::Features>, f32)> {
     let mut true_rows = vec![0; snapshot.level1.buckets.len()];
-    for hit in truth.iter().filter(|hit| !hit.row.in_l0) {
-        let view = &snapshot.segments[hit.row.place as usize];
+    for (hit, segment) in truth.iter().filter_map(|hit| Some((hit, hit.segment()?))) {
+        let view = &snapshot.segments[segment as usize];
         if let Some(bucket) = view.bucket_of_run[view.run_of(hit.row.ordinal) as usize] {
             true_rows[bucket as usize] += 1;
         }

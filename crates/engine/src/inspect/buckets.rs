@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
-use drift_manifest::{BucketRow, BucketTable, Manifest};
+use drift_manifest::{BucketRow, BucketTable, Manifest, paths};
 use drift_storage::Store;
 use drift_types::SegmentId;
 
@@ -16,7 +16,7 @@ pub(super) async fn check(store: &Store, manifest: &Manifest, live: &LiveRows, c
         let rows = manifest.live_rows();
         if rows > 0 {
             let what = format!("holds {rows} live rows, but its manifest names no bucket table");
-            checked.wrong.push(Finding::new(&format!("c/{}", manifest.collection), what));
+            checked.wrong.push(Finding::new(&paths::collection_dir(manifest.collection), what));
         }
         return;
     };

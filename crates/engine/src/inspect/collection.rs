@@ -84,7 +84,7 @@ async fn unnamed(store: &Store, manifest: &Manifest) -> Result<u64> {
     let named: HashSet<String> = objects(manifest);
     let mut count = 0;
     for kind in paths::OBJECT_KINDS {
-        let dir = format!("c/{}/{kind}", manifest.collection);
+        let dir = paths::object_dir(manifest.collection, kind);
         count += store.list(&dir).await?.iter().filter(|name| !named.contains(&format!("{dir}/{name}"))).count();
     }
     Ok(count as u64)

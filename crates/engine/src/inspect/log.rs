@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use super::{Checked, Finding};
 use crate::{
     Error, Result, Settings,
-    log_record::{decode_batch, decode_keys},
+    log_record::{decode_batch, decode_keys, decode_rows},
     recover::{LogPlace, Stopped},
 };
 
@@ -61,6 +61,7 @@ pub(super) async fn check(store: &Store, settings: &Settings, catalog: &Catalog)
             match record.kind {
                 RecordKind::Insert => checked.rows += decode_batch(&record.payload)?.num_rows() as u64,
                 RecordKind::Delete => drop(decode_keys(&record.payload)?),
+                RecordKind::DeleteRows => drop(decode_rows(&record.payload)?),
                 RecordKind::BulkLoad => {}
             }
             Ok(())

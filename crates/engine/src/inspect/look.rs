@@ -3,8 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use drift_manifest::{BucketTable, Catalog, CatalogEntry, Manifest, SegmentEntry, VersionLog, paths, tombstones};
-use drift_segment::{FooterRef, SegmentReader};
+use drift_manifest::{BucketTable, Catalog, CatalogEntry, Manifest, SegmentEntry, VersionLog, paths};
 use drift_storage::Store;
 use drift_types::{CollectionId, SeqNo, VectorId};
 use drift_wal::{RecordKind, WalRecord};
@@ -12,8 +11,8 @@ use drift_wal::{RecordKind, WalRecord};
 use super::{log, nothing_at, open_store, segment::nothing_kept};
 use crate::{
     CollectionSchema, CollectionStatus, Error, ErrorKind, Result, Settings, canonical_keys,
-    dead_set::DeadSet,
-    log_record::{decode_batch, decode_keys},
+    log_record::{decode_batch, decode_keys, decode_rows},
+    stored_segment,
     write::generated_ids,
 };
 
@@ -58,9 +57,18 @@ pub struct SegmentLook {
     pub bytes: u64,
 }
 
-/// What the log says of a collection's keys beyond its manifest: the number of the last change, and
-/// whether a row is there after it.
-type Changes = HashMap<VectorId, (SeqNo, bool)>;
+/// What the log says of a collection's keys beyond its manifest.
+type Changes = HashMap<VectorId, Change>;
+
+/// The last change of a key in the log.
+#[derive(Clone, Copy)]
+struct Change {
+    seq: SeqNo,
+    /// Rows of the key up to this number are gone.
+    upto: SeqNo,
+    /// Whether it has put a row there.
+    is_there: bool,
+}
 
 /// How often a database is looked at whose files vanish each time, because a server goes on.
 const ATTEMPTS: usize = 10;
@@ -92,11 +100,12 @@ async fn look_once(store: &Store, uri: &str, settings: &Settings) -> Result<Data
     let mut collections = Vec::new();
     for CatalogEntry { name, collection } in catalog.collections {
         let manifest = manifests.remove(&collection).ok_or_else(|| {
-            let lost = format!("collection '{name}' has no manifest under c/{collection}/manifest: run 'drift verify'");
+            let dir = paths::manifest_dir(collection);
+            let lost = format!("collection '{name}' has no manifest under {dir}: run 'drift verify'");
             Error::new(ErrorKind::Corrupt, lost)
         })?;
         let mut changes = changes.remove(&collection).unwrap_or_default();
-        changes.retain(|_, (seq, _)| *seq > manifest.applied);
+        changes.retain(|_, change| change.seq > manifest.applied);
         collections.push(look_at(store, name, manifest, &changes).await?);
     }
     collections.sort_by(|a, b| a.name.cmp(&b.name));
@@ -114,7 +123,7 @@ async fn newest_manifests(store: &Store, catalog: &Catalog) -> Result<HashMap<Co
 }
 
 async fn look_at(store: &Store, name: String, manifest: Manifest, changes: &Changes) -> Result<CollectionLook> {
-    let mut l0_rows = changes.values().filter(|(_, is_there)| *is_there).count() as u64;
+    let mut l0_rows = changes.values().filter(|change| change.is_there).count() as u64;
     let mut rows = manifest.live_rows();
     let mut newer = HashSet::new();
     for entry in &manifest.segments {
@@ -131,7 +140,7 @@ async fn look_at(store: &Store, name: String, manifest: Manifest, changes: &Chan
         live_rows: entry.live_rows,
         bytes: entry.length,
     };
-    let newest = changes.values().map(|(seq, _)| *seq).max().unwrap_or_default();
+    let newest = changes.values().map(|change| change.seq).max().unwrap_or_default();
     Ok(CollectionLook {
         name,
         id: manifest.collection,
@@ -162,19 +171,14 @@ async fn replaced_rows(
     if !changes.keys().any(|key| (entry.key_min..=entry.key_max).contains(key)) {
         return Ok(0);
     }
-    let path = paths::segment_path(manifest.collection, entry.id);
-    let footer = FooterRef { offset: entry.footer_offset, length: entry.footer_length, crc: entry.footer_crc };
-    let reader = SegmentReader::open(store.clone(), path, Some(footer), nothing_kept()).await?;
-    let dead: DeadSet = match &entry.tombstones {
-        Some(stored) => tombstones::decode(&stored.blob.path, &stored.blob.read(store).await?)?.iter().collect(),
-        None => DeadSet::default(),
-    };
+    let reader = stored_segment::open(store, manifest.collection, entry, nothing_kept()).await?;
+    let dead = stored_segment::dead_rows(store, entry).await?;
     let block = reader.ids().await?;
     let mut replaced = 0;
     for (row, (id, seq)) in (0..).zip(block.iter()) {
         match changes.get(&id).filter(|_| !dead.contains(row)) {
-            Some((changed, _)) if *changed >= seq => replaced += 1,
-            Some((_, is_there)) if *is_there => replaced += u64::from(!newer.insert(id)),
+            Some(change) if change.upto >= seq => replaced += 1,
+            Some(change) if change.is_there => replaced += u64::from(!newer.insert(id)),
             _ => {}
         }
     }
@@ -202,16 +206,23 @@ async fn logged(
 }
 
 fn enter(changes: &mut Changes, key: Option<&str>, record: &WalRecord) -> Result<()> {
+    let seq = record.seq;
     match record.kind {
         RecordKind::Insert => {
             let batch = decode_batch(&record.payload)?;
+            let insert = Change { seq, upto: seq, is_there: true };
             match key.and_then(|key| batch.column_by_name(key)) {
-                Some(keys) => changes.extend(canonical_keys(keys)?.into_iter().map(|id| (id, (record.seq, true)))),
-                None => changes.extend(generated_ids(record.seq, batch.num_rows()).map(|id| (id, (record.seq, true)))),
+                Some(keys) => changes.extend(canonical_keys(keys)?.into_iter().map(|id| (id, insert))),
+                None => changes.extend(generated_ids(seq, batch.num_rows()).map(|id| (id, insert))),
             }
         }
         RecordKind::Delete => {
-            changes.extend(decode_keys(&record.payload)?.into_iter().map(|id| (id, (record.seq, false))));
+            let delete = Change { seq, upto: seq, is_there: false };
+            changes.extend(decode_keys(&record.payload)?.into_iter().map(|id| (id, delete)));
+        }
+        RecordKind::DeleteRows => {
+            let delete = |upto| Change { seq, upto, is_there: false };
+            changes.extend(decode_rows(&record.payload)?.into_iter().map(|(id, upto)| (id, delete(upto))));
         }
         RecordKind::BulkLoad => {}
     }

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use drift_manifest::{Manifest, SegmentEntry, conservation_hash, paths, tombstones};
-use drift_segment::{FooterRef, IdBlock, PartCache, SegmentReader};
+use drift_segment::{IdBlock, PartCache};
 use drift_storage::Store;
 
 use super::{Checked, Finding};
-use crate::dead_set::DeadSet;
+use crate::{dead_set::DeadSet, stored_segment};
 
 /// Reads a segment and its tombstones and compares them with what the manifest says. Returns the live
 /// rows of each run, unless that cannot be told.
@@ -17,24 +17,24 @@ pub(super) async fn check(
 ) -> Option<Vec<u32>> {
     let path = paths::segment_path(manifest.collection, entry.id);
     let dead = dead_rows(store, entry, checked).await;
-    let footer = FooterRef { offset: entry.footer_offset, length: entry.footer_length, crc: entry.footer_crc };
     checked.files += 1;
-    let reader = match SegmentReader::open(store.clone(), path.clone(), Some(footer), nothing_kept()).await {
+    let reader = match stored_segment::open(store, manifest.collection, entry, nothing_kept()).await {
         Ok(reader) => reader,
         Err(error) => {
             checked.wrong.push(Finding::of_segment(&path, error));
             return None;
         }
     };
-    checked.bytes += footer.file_length();
+    let length = reader.footer().file_length();
+    checked.bytes += length;
     checked.rows += u64::from(reader.rows());
     checked.wrong.extend(reader.verify().await.into_iter().map(|e| Finding::of_segment(&path, e)));
     let mut contradict = |what: String| checked.wrong.push(Finding::new(&path, what));
     if (reader.id(), reader.collection()) != (entry.id, manifest.collection) {
         contradict(format!("holds segment {} of collection {}", reader.id(), reader.collection()));
     }
-    if footer.file_length() != entry.length || u64::from(reader.rows()) != entry.rows {
-        let found = format!("{} bytes and {} rows", footer.file_length(), reader.rows());
+    if length != entry.length || u64::from(reader.rows()) != entry.rows {
+        let found = format!("{length} bytes and {} rows", reader.rows());
         contradict(format!("has {found}, its manifest says {} and {}", entry.length, entry.rows));
     }
     let dead = dead?;

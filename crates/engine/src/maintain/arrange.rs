@@ -12,12 +12,12 @@ impl Draft {
     /// Joins, splits, re-centres, and lets rows go to the centroids they are nearest to: those in hand,
     /// and those that lie around centroids that have moved.
     pub async fn arrange(&mut self, hand: Hand) -> Result<Hand> {
-        if !self.shared.settings.maintenance {
+        if !self.shared.common.settings.maintenance {
             return Ok(hand);
         }
         let Hand { rows, homes } = hand;
         let buckets = (0..self.buckets.len()).map(|bucket| self.arranged(bucket)).collect();
-        let mut arrangement = Arrangement::new(buckets, homes, self.shared.settings.seed);
+        let mut arrangement = Arrangement::new(buckets, homes, self.shared.common.settings.seed);
         let work = move || {
             arrangement.settle(rows.index_rows());
             (rows, arrangement)

@@ -1,9 +1,6 @@
 //! From a draft to the next manifest, and from there to the next snapshot.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use drift_ivf::Router;
 use drift_manifest::{
@@ -68,12 +65,12 @@ async fn publish(
     // A lazy log may hold the rows that took these deletes' place: it goes first.
     collection.writer.ask(|reply| Command::Sync { reply: Some(reply) }).await?;
     let log = std::mem::take(&mut draft.log);
-    shared.budget.spend(log.bytes_read + log.bytes_written);
+    shared.common.budget.spend(log.bytes_read + log.bytes_written);
     shared.totals.read(log.bytes_read);
     shared.totals.written(log.bytes_written);
     let events = events(log, &ending, &manifest, &draft, shared.snapshot.load().level1.buckets.len());
     let next = next_manifest(shared, &manifest, &draft, ending.applied, &events).await?;
-    let versions = VersionLog::<Manifest>::manifests(shared.store.clone(), shared.id);
+    let versions = VersionLog::<Manifest>::manifests(shared.common.store.clone(), shared.id);
     commit_version(&versions, &next, &manifest).await?;
     remember_events(shared, events);
     let previous = std::mem::replace(&mut *manifest, next);
@@ -85,7 +82,7 @@ async fn publish(
     swap(&collection, draft, ending).await?;
     let_go_of_moved(&shared.snapshot.load());
     shared.garbage.retire(shared, &previous, &manifest).await;
-    prune(&versions, &shared.settings).await;
+    prune(&versions, &shared.common.settings).await;
     shared.drained.notify_waiters();
     Ok(())
 }
@@ -99,7 +96,7 @@ fn let_go_of_moved(snapshot: &Snapshot) {
 }
 
 fn remember_events(shared: &Shared, events: Vec<Event>) {
-    let mut history = shared.history.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut history = shared.history();
     events.into_iter().for_each(|event| history.record(event));
 }
 
@@ -181,7 +178,7 @@ async fn next_manifest(
     applied: SeqNo,
     events: &[Event],
 ) -> Result<Manifest> {
-    let mut next = manifest.successor(shared.epoch, shared.writer_id);
+    let mut next = manifest.successor(shared.common.epoch, shared.common.writer_id);
     next.schema = draft.schema.to_manifest();
     next.applied = applied.max(manifest.applied);
     next.next_bucket = draft.next_bucket;
@@ -210,7 +207,7 @@ async fn segment_entry(shared: &Shared, view: &SegmentView, known: Option<&Segme
     let tombstones = if dead > 0 {
         let path = paths::tombstone_path(shared.id, Ulid::new());
         let bytes = tombstones::encode(&view.dead.iter().collect());
-        Some(TombstoneRef { blob: BlobRef::publish(&shared.store, path, bytes).await?, cardinality: dead })
+        Some(TombstoneRef { blob: BlobRef::publish(&shared.common.store, path, bytes).await?, cardinality: dead })
     } else {
         None
     };
@@ -254,5 +251,5 @@ async fn bucket_table(shared: &Shared, draft: &Draft) -> Result<Option<BlobRef>>
         temperature: bucket.observed.temperature(),
     });
     let bytes = BucketTable { rows: rows.collect() }.encode()?;
-    Ok(Some(BlobRef::publish(&shared.store, paths::bucket_table_path(shared.id, Ulid::new()), bytes).await?))
+    Ok(Some(BlobRef::publish(&shared.common.store, paths::bucket_table_path(shared.id, Ulid::new()), bytes).await?))
 }

@@ -21,7 +21,7 @@ pub(crate) async fn compact(collection: &Collection, class: Class, quiet: bool) 
     let shared = &collection.shared;
     let Some(manifest) = shared.lock_manifest(class).await else { return Ok(false) };
     let snapshot = shared.snapshot.load();
-    let Some(compaction) = due(&snapshot, quiet, shared.settings.maintenance) else { return Ok(false) };
+    let Some(compaction) = due(&snapshot, quiet, shared.common.settings.maintenance) else { return Ok(false) };
     tracing::debug!("{}: rewriting {compaction:?}", shared.name);
     let mut draft = Draft::new(shared.clone(), &snapshot, &manifest, class);
     if let Compaction::Buckets(buckets) = &compaction {

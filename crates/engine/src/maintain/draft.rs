@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use drift_ivf::{BUCKET_ROWS, BucketHeader, Centroids, RUNS_MAX, cluster};
-use drift_segment::{RunInput, SegmentInput, SegmentMeta, SegmentReader};
+use drift_manifest::paths;
+use drift_segment::{Encoded, RunInput, SegmentInput, SegmentMeta, SegmentReader};
 use drift_types::{BucketId, SegmentId, Vectors};
 use ulid::Ulid;
 
@@ -12,6 +13,7 @@ use crate::{
     CollectionSchema, Result,
     collection::Shared,
     compute::Class,
+    dead_set::DeadSet,
     id_map::PlaceId,
     observed::Observed,
     origins::Origins,
@@ -140,7 +142,7 @@ impl Draft {
     /// The bucket of each row; the first rows of all cluster themselves.
     async fn route(&mut self, rows: RowSet) -> Result<Hand> {
         if self.buckets.is_empty() {
-            let seed = self.shared.settings.seed;
+            let seed = self.shared.common.settings.seed;
             let work = move || {
                 let found = cluster(rows.index_rows(), BUCKET_ROWS, seed);
                 (rows, found)
@@ -162,7 +164,7 @@ impl Draft {
 
     /// Runs work on the pool of the job's class, and counts the time it takes.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let (done, taken) = self.shared.compute.timed(self.class, work).await?;
+        let (done, taken) = self.shared.common.compute.timed(self.class, work).await?;
         self.shared.totals.maintained(taken);
         Ok(done)
     }
@@ -191,7 +193,7 @@ impl Draft {
     /// outgrown its size.
     fn is_crowded(&self, bucket: usize, added: usize) -> bool {
         let DraftBucket { header, runs, past, .. } = &self.buckets[bucket];
-        if !self.shared.settings.maintenance || !self.can_rewrite(bucket) {
+        if !self.shared.common.settings.maintenance || !self.can_rewrite(bucket) {
             return false;
         }
         let rows = header.n_live as usize + added;
@@ -260,20 +262,8 @@ impl Draft {
 
     /// Writes and publishes the rows in hand as one segment: a run for each of their buckets.
     async fn write(&mut self, hand: Hand) -> Result<()> {
-        let id = SegmentId(Ulid::new());
-        let place = self.shared.next_place();
-        let members = hand.members();
-        let mut order = Vec::with_capacity(hand.rows.len());
-        let mut runs = Vec::with_capacity(members.len());
-        for (number, (bucket, members)) in members.into_iter().enumerate() {
-            let header = header_of(hand.rows.index_rows(), &members);
-            let bucket = &mut self.buckets[bucket];
-            bucket.receive(&header);
-            bucket.runs.push((place, number as u32));
-            let first = order.len();
-            order.extend(members);
-            runs.push(run_input(bucket, first..order.len(), header));
-        }
+        let (id, place) = (SegmentId(Ulid::new()), self.shared.common.next_place());
+        let (runs, order) = self.lay_out(place, &hand);
         let (collection, meta, compression) = (self.shared.id, segment_meta(&self.schema), self.schema.compression);
         let origin = Origins::of(&self.segments).main().map(<[f32]>::to_vec);
         let work = move || {
@@ -299,24 +289,38 @@ impl Draft {
             Ok::<_, crate::Error>((encoded, MovedRows { place, ids: input.ids, seqs: input.seqs, from }))
         };
         let (encoded, moved) = self.run(work).await??;
-        self.log.bytes_written += encoded.bytes.len() as u64;
-        let path = drift_manifest::paths::segment_path(self.shared.id, id);
-        self.shared.store.publish(&path, encoded.bytes.clone()).await?;
-        let mut reader =
-            SegmentReader::open(self.shared.store.clone(), path, Some(encoded.footer), self.shared.cache.clone())
-                .await?;
-        if self.is_warm {
-            reader = self.run(move || reader.warm(&encoded).map(|()| reader)).await??;
-        }
-        self.segments.push(SegmentView {
-            place,
-            reader: Arc::new(reader),
-            dead: Default::default(),
-            counted: Default::default(),
-            bucket_of_run: Default::default(),
-        });
+        let reader = self.publish(id, encoded).await?;
+        self.segments.push(SegmentView::new(place, reader, DeadSet::default()));
         self.moved.push(moved);
         Ok(())
+    }
+
+    /// The runs of a segment that takes the rows in hand, and the order of its rows. Their buckets take note.
+    fn lay_out(&mut self, place: PlaceId, hand: &Hand) -> (Vec<RunInput>, Vec<u32>) {
+        let (mut runs, mut order) = (Vec::new(), Vec::with_capacity(hand.rows.len()));
+        for (number, (bucket, members)) in (0..).zip(hand.members()) {
+            let header = header_of(hand.rows.index_rows(), &members);
+            let bucket = &mut self.buckets[bucket];
+            bucket.receive(&header);
+            bucket.runs.push((place, number));
+            let first = order.len();
+            order.extend(members);
+            runs.push(run_input(bucket, first..order.len(), header));
+        }
+        (runs, order)
+    }
+
+    /// Gives a segment its name; what searches read first stays in memory.
+    async fn publish(&mut self, id: SegmentId, encoded: Encoded) -> Result<SegmentReader> {
+        self.log.bytes_written += encoded.bytes.len() as u64;
+        let (common, path) = (&self.shared.common, paths::segment_path(self.shared.id, id));
+        common.store.publish(&path, encoded.bytes.clone()).await?;
+        let (store, cache) = (common.store.clone(), common.cache.clone());
+        let reader = SegmentReader::open(store, path, Some(encoded.footer), cache).await?;
+        if !self.is_warm {
+            return Ok(reader);
+        }
+        Ok(self.run(move || reader.warm(&encoded).map(|()| reader)).await??)
     }
 }
 

@@ -25,7 +25,7 @@ impl Garbage {
         let kept = objects(next);
         let dropped = objects(previous).into_iter().filter(|path| !kept.contains(path));
         for path in dropped.filter(|path| !path.ends_with(".drift")) {
-            remove(&shared.store, &path).await;
+            remove(&shared.common.store, &path).await;
         }
         self.sweep(shared).await;
     }
@@ -47,8 +47,8 @@ impl Garbage {
             unread
         };
         for (_, segment) in unread {
-            shared.cache.forget(segment);
-            remove(&shared.store, &paths::segment_path(shared.id, segment)).await;
+            shared.common.cache.forget(segment);
+            remove(&shared.common.store, &paths::segment_path(shared.id, segment)).await;
         }
         !self.retired.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
@@ -82,7 +82,7 @@ pub(crate) fn objects(manifest: &Manifest) -> HashSet<String> {
 pub(crate) async fn sweep_unreferenced(store: &Store, manifest: &Manifest) -> Result<()> {
     let kept = objects(manifest);
     for kind in paths::OBJECT_KINDS {
-        let dir = format!("c/{}/{kind}", manifest.collection);
+        let dir = paths::object_dir(manifest.collection, kind);
         for name in store.list(&dir).await? {
             let path = format!("{dir}/{name}");
             if !kept.contains(&path) {

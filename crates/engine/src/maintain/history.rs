@@ -1,10 +1,7 @@
 //! The history's way to disk: with every manifest, and by a manifest of its own where none comes for
 //! long, since searches are audited while nobody writes.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use drift_manifest::{BlobRef, Event, History, Manifest, VersionLog, paths};
 use tokio::sync::OwnedMutexGuard;
@@ -21,7 +18,7 @@ use crate::{
 /// The object of a collection's history as it is now, with `events` of a job that is not committed yet:
 /// the one that `manifest` names, if nothing was added since.
 pub(super) async fn publish(shared: &Shared, manifest: &Manifest, events: &[Event]) -> Result<Option<BlobRef>> {
-    let mut history = shared.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut history = shared.history().clone();
     events.iter().cloned().for_each(|event| history.record(event));
     if history == History::default() {
         return Ok(None);
@@ -30,7 +27,7 @@ pub(super) async fn publish(shared: &Shared, manifest: &Manifest, events: &[Even
     if let Some(known) = manifest.history.as_ref().filter(|known| known.describes(&bytes)) {
         return Ok(Some(known.clone()));
     }
-    Ok(Some(BlobRef::publish(&shared.store, paths::history_path(shared.id, Ulid::new()), bytes).await?))
+    Ok(Some(BlobRef::publish(&shared.common.store, paths::history_path(shared.id, Ulid::new()), bytes).await?))
 }
 
 /// Commits what was added to the history since the newest manifest, if that one is `age_min` old.
@@ -40,7 +37,7 @@ pub(crate) async fn remember(collection: &Collection, age_min: Duration, class: 
         return Ok(());
     }
     let Some(manifest) = shared.lock_manifest(class).await else { return Ok(()) };
-    let newest_ms = shared.history.lock().unwrap_or_else(PoisonError::into_inner).newest_ms();
+    let newest_ms = shared.history().newest_ms();
     if newest_ms < manifest.stamp.created_ms {
         return Ok(());
     }
@@ -56,11 +53,11 @@ async fn commit_history(
     mut manifest: OwnedMutexGuard<Manifest>,
     history: Option<BlobRef>,
 ) -> Result<()> {
-    let next = Manifest { history, ..manifest.successor(shared.epoch, shared.writer_id) };
-    let log = VersionLog::<Manifest>::manifests(shared.store.clone(), shared.id);
+    let next = Manifest { history, ..manifest.successor(shared.common.epoch, shared.common.writer_id) };
+    let log = VersionLog::<Manifest>::manifests(shared.common.store.clone(), shared.id);
     commit_version(&log, &next, &manifest).await?;
     let previous = std::mem::replace(&mut *manifest, next);
     shared.garbage.retire(&shared, &previous, &manifest).await;
-    prune(&log, &shared.settings).await;
+    prune(&log, &shared.common.settings).await;
     Ok(())
 }

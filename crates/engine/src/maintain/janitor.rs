@@ -3,11 +3,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::task::JoinHandle;
 
-use super::{Budget, compact, flush, look::look, remember};
+use super::{compact, flush, look::look, remember};
 use crate::{
     Collection, Durability, Result, Settings,
+    common::Common,
     compute::Class,
     snapshot::L0Table,
     write::{Command, WriterHandle},
@@ -33,18 +34,17 @@ impl Janitor {
     pub fn start(
         collections: impl Fn() -> Vec<Collection> + Send + Sync + 'static,
         writer: WriterHandle,
-        wake: Arc<Notify>,
-        budget: Arc<Budget>,
-        settings: &Settings,
+        common: Arc<Common>,
     ) -> Self {
-        let sync = (settings.durability == Durability::Interval).then(|| tokio::spawn(keep_synced(writer.clone())));
+        let is_lazy = common.settings.durability == Durability::Interval;
+        let sync = is_lazy.then(|| tokio::spawn(keep_synced(writer.clone())));
         let task = tokio::spawn(async move {
             loop {
-                let _ = tokio::time::timeout(TICK, wake.notified()).await;
+                let _ = tokio::time::timeout(TICK, common.janitor.notified()).await;
                 for collection in collections() {
                     let tended = async {
                         flush_due(&collection).await?;
-                        compact_due(&collection, &budget, &wake).await
+                        compact_due(&collection).await
                     };
                     if let Err(e) = tended.await {
                         tracing::error!("maintenance of '{}' failed, trying again soon: {e}", collection.name());
@@ -78,7 +78,7 @@ async fn flush_due(collection: &Collection) -> Result<()> {
     let shared = &collection.shared;
     let snapshot = shared.snapshot.load();
     let active = snapshot.l0.last().expect("a snapshot always has an active table");
-    let age_max = Duration::from_secs(shared.settings.memtable_age_s_max);
+    let age_max = Duration::from_secs(shared.common.settings.memtable_age_s_max);
     if active.born.is_some_and(|born| born.elapsed() >= age_max) {
         let collection_id = shared.id;
         collection.writer.ask(|reply| Command::Freeze { collection: collection_id, reply }).await?;
@@ -96,14 +96,15 @@ async fn flush_due(collection: &Collection) -> Result<()> {
 
 /// Does one compaction if one is due and the budget allows; more of them follow after the flushes
 /// that have come due meanwhile.
-async fn compact_due(collection: &Collection, budget: &Budget, wake: &Notify) -> Result<()> {
-    let (is_open, quiet) = budget.look(Instant::now());
-    if !is_open || !collection.shared.settings.maintenance {
+async fn compact_due(collection: &Collection) -> Result<()> {
+    let common = &collection.shared.common;
+    let (is_open, quiet) = common.budget.look(Instant::now());
+    if !is_open || !common.settings.maintenance {
         return Ok(());
     }
     look(collection).await?;
     if compact(collection, Class::Background, quiet).await? {
-        wake.notify_one();
+        common.janitor.notify_one();
     }
     Ok(())
 }
@@ -114,12 +115,12 @@ async fn build_graph(collection: &Collection) -> Result<()> {
     let snapshot = shared.snapshot.load();
     let active = snapshot.l0.last().expect("a snapshot always has an active table");
     let Some(range) = active.memtable.unsealed() else { return Ok(()) };
-    if stays(active, &shared.settings) < GRAPH_ROW.saturating_mul(range.len() as u32) {
+    if stays(active, &shared.common.settings) < GRAPH_ROW.saturating_mul(range.len() as u32) {
         return Ok(());
     }
     let (place, memtable) = (active.place, active.memtable.clone());
     let work = move || Arc::new(memtable.build_graph(range));
-    let (graph, taken) = shared.compute.timed(Class::Background, work).await?;
+    let (graph, taken) = shared.common.compute.timed(Class::Background, work).await?;
     shared.totals.maintained(taken);
     collection.writer.tell(Command::Graph { collection: shared.id, place, graph }).await
 }

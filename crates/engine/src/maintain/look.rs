@@ -27,7 +27,7 @@ pub(crate) async fn look(collection: &Collection) -> Result<()> {
         let runs = codes(&snapshot, bucket).await?;
         let snapshot = snapshot.clone();
         let work = move || misplaced(&snapshot, &snapshot.level1.buckets[position], &runs);
-        let (share, taken) = shared.compute.timed(Class::Background, work).await?;
+        let (share, taken) = shared.common.compute.timed(Class::Background, work).await?;
         bucket.observed.looked(manifest, share);
         shared.totals.maintained(taken);
     }

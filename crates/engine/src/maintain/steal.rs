@@ -25,7 +25,7 @@ struct Stolen {
 
 impl Draft {
     /// Adds to the rows in hand those that stay around `changed` buckets and are clearly nearer to
-    /// their centroids. `counts` are all buckets' live rows: none is filled beyond twice its size.
+    /// their centroids. `counts` are all buckets' live rows: none is filled beyond [`BUCKET_ROWS_MAX`].
     pub(super) async fn steal(&mut self, mut hand: Hand, changed: &[u32], mut counts: Vec<u32>) -> Result<Hand> {
         let mut stolen: BTreeMap<PlaceId, Vec<Stolen>> = BTreeMap::new();
         for (looked_at, (donor, rivals)) in self.rivals(changed).into_iter().enumerate() {

@@ -5,7 +5,7 @@ use drift_manifest::{BucketTable, Manifest};
 
 use crate::{
     Error, ErrorKind, Result,
-    database::Parts,
+    common::Common,
     maintain::DraftBucket,
     observed::Observed,
     snapshot::{BucketPast, SegmentView},
@@ -13,12 +13,12 @@ use crate::{
 
 /// The buckets a manifest names, each checked against the segments it lies in.
 pub(super) async fn stored_buckets(
-    parts: &Parts,
+    common: &Common,
     manifest: &Manifest,
     segments: &[SegmentView],
 ) -> Result<Vec<DraftBucket>> {
     let Some(blob) = &manifest.buckets else { return Ok(Vec::new()) };
-    let table = BucketTable::decode(&blob.path, &blob.read(&parts.store).await?)?;
+    let table = BucketTable::decode(&blob.path, &blob.read(&common.store).await?)?;
     let known: HashMap<_, _> = segments.iter().map(|s| (s.reader.id(), s)).collect();
     let mut buckets = Vec::with_capacity(table.rows.len());
     for row in table.rows {

@@ -1,12 +1,12 @@
 use drift_ivf::StopRules;
 use drift_manifest::{History, Manifest};
 
-use crate::{Error, ErrorKind, Result, database::Parts};
+use crate::{Error, ErrorKind, Result, common::Common};
 
 /// The history a manifest names. No row depends on it, so one that is damaged or gone is done without.
-pub(super) async fn stored_history(parts: &Parts, manifest: &Manifest) -> Result<History> {
+pub(super) async fn stored_history(common: &Common, manifest: &Manifest) -> Result<History> {
     let Some(blob) = &manifest.history else { return Ok(History::default()) };
-    let stored = blob.read(&parts.store).await.and_then(|bytes| History::decode(&blob.path, &bytes));
+    let stored = blob.read(&common.store).await.and_then(|bytes| History::decode(&blob.path, &bytes));
     match stored.map_err(Error::from) {
         Ok(history) => Ok(history),
         Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {

@@ -6,7 +6,13 @@ use drift_wal::{Opening, RecordKind, SyncPolicy, WalRecord, WalWriter};
 use tokio::task::spawn_blocking;
 
 use super::LogPlace;
-use crate::{Durability, Error, Result, database::Parts, log_record::decode_keys, rows, write::CollectionState};
+use crate::{
+    Durability, Error, Result,
+    common::Common,
+    log_record::{decode_keys, decode_rows},
+    rows,
+    write::CollectionState,
+};
 
 /// The log of a database, taken over.
 pub(crate) struct OpenLog {
@@ -27,22 +33,22 @@ pub(crate) struct OpenLog {
 /// Applying a record twice changes nothing, so a record may be in the segments as well. Records of
 /// collections that were dropped are passed over.
 pub(crate) async fn open_log(
-    parts: &Parts,
+    common: &Common,
     catalog: &Catalog,
     mut states: HashMap<CollectionId, CollectionState>,
 ) -> Result<OpenLog> {
-    let place = LogPlace::of(&parts.store, &parts.settings);
-    let (sink, linger) = (place.sink(), place.linger(&parts.settings));
+    let place = LogPlace::of(&common.store, &common.settings);
+    let (sink, linger) = (place.sink(), place.linger(&common.settings));
     let known = states.values().map(CollectionState::newest).max().unwrap_or_default();
-    let last = catalog.log.as_ref().filter(|_| !parts.settings.accept_lost_log);
+    let last = catalog.log.as_ref().filter(|_| !common.settings.accept_lost_log);
     let opening = Opening {
         database: catalog.database,
-        epoch: parts.epoch,
+        epoch: common.epoch,
         last_epoch: last.map_or(0, |mark| mark.epoch),
         newest: known,
-        policy: policy(parts.settings.durability),
+        policy: policy(common.settings.durability),
     };
-    let mark = LogMark { place: place.to_string(), epoch: parts.epoch };
+    let mark = LogMark { place: place.to_string(), epoch: common.epoch };
     let opened = spawn_blocking(move || {
         let (wal, summary) =
             WalWriter::open::<Stopped>(sink, opening, |record| match states.get_mut(&record.collection) {
@@ -102,9 +108,10 @@ fn apply(state: &mut CollectionState, record: WalRecord) -> Result<()> {
         RecordKind::Insert => {
             let rows = rows::replayed(&state.schema(), &record.payload)?;
             state.accept_schema(&rows.schema)?;
-            state.insert(record.seq, rows)?;
+            state.insert(record.seq, rows);
         }
         RecordKind::Delete => drop(state.delete(record.seq, &decode_keys(&record.payload)?)),
+        RecordKind::DeleteRows => drop(state.delete_rows(record.seq, &decode_rows(&record.payload)?)),
         // Its rows are in segments, or were never committed.
         RecordKind::BulkLoad => {}
     }

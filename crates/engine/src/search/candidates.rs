@@ -1,14 +1,21 @@
 use std::cmp::Ordering;
 
+use drift_memtable::L0Hit;
 use drift_types::{TopK, VectorId};
+
+/// What holds rows, by its position in a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// One of its L0 tables.
+    Table(u32),
+    /// One of its segments.
+    Segment(u32),
+}
 
 /// Where a snapshot has a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowRef {
-    /// Whether it is in an L0 table, or else in a segment.
-    pub in_l0: bool,
-    /// Position among the snapshot's L0 tables or segments.
-    pub place: u32,
+    pub source: Source,
     pub ordinal: u32,
 }
 
@@ -18,6 +25,22 @@ pub(crate) struct Hit {
     pub score: f32,
     pub id: VectorId,
     pub row: RowRef,
+}
+
+impl Hit {
+    /// What an L0 table has found.
+    pub fn in_table(table: usize, hit: &L0Hit) -> Self {
+        let row = RowRef { source: Source::Table(table as u32), ordinal: hit.ordinal };
+        Self { score: hit.score, id: hit.id, row }
+    }
+
+    /// The segment it is in, unless it is in L0.
+    pub fn segment(&self) -> Option<u32> {
+        match self.row.source {
+            Source::Segment(segment) => Some(segment),
+            Source::Table(_) => None,
+        }
+    }
 }
 
 impl PartialEq for Hit {

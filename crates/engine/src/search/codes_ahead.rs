@@ -21,31 +21,33 @@ const AT_ONCE: usize = 32;
 pub(super) struct CodesAhead(BTreeMap<(u32, u32), Arc<HotRun>>);
 
 impl CodesAhead {
-    /// The codes of a run. If they are not in memory, those of the buckets `soon` are read, which it belongs to.
-    pub async fn get<'s>(
+    /// The codes of a run, if they are in memory.
+    pub fn in_memory<'s>(&mut self, snapshot: &'s Snapshot, run: RunRef) -> Option<Codes<'s>> {
+        let reader = &snapshot.segments[run.segment as usize].reader;
+        if let Some(pinned) = reader.hot_pinned(run.run) {
+            return Some(Codes::Pinned(pinned));
+        }
+        self.0.remove(&(run.segment, run.run)).or_else(|| reader.hot_cached(run.run)).map(Codes::Loaded)
+    }
+
+    /// The codes of a run that are not in memory. Those of the buckets `soon`, which it belongs to, are read with it.
+    pub async fn read<'s>(
         &mut self,
         snapshot: &'s Snapshot,
         run: RunRef,
         sets: Option<&RowSets>,
-        soon: impl FnOnce() -> Vec<u32>,
+        soon: Vec<u32>,
     ) -> Result<Codes<'s>> {
-        let reader = &snapshot.segments[run.segment as usize].reader;
-        if let Some(pinned) = reader.hot_pinned(run.run) {
-            return Ok(Codes::Pinned(pinned));
-        }
-        if let Some(known) = self.0.remove(&(run.segment, run.run)).or_else(|| reader.hot_cached(run.run)) {
-            return Ok(Codes::Loaded(known));
-        }
-        Box::pin(self.read(snapshot, sets, soon())).await;
+        Box::pin(self.read_all(snapshot, sets, soon)).await;
         Ok(Codes::Loaded(match self.0.remove(&(run.segment, run.run)) {
             Some(read) => read,
-            None => reader.hot(run.run).await?,
+            None => snapshot.segments[run.segment as usize].reader.hot(run.run).await?,
         }))
     }
 
     /// Reads the codes of some buckets, of those runs only in which rows match, as far as they can be read: what
     /// is wrong with one of them is told when it is its turn.
-    async fn read(&mut self, snapshot: &Snapshot, sets: Option<&RowSets>, buckets: Vec<u32>) {
+    async fn read_all(&mut self, snapshot: &Snapshot, sets: Option<&RowSets>, buckets: Vec<u32>) {
         let runs = buckets.iter().flat_map(|&bucket| &snapshot.level1.buckets[bucket as usize].runs);
         let wanted = runs.filter(|&&run| {
             let is_pinned = snapshot.segments[run.segment as usize].reader.hot_pinned(run.run).is_some();

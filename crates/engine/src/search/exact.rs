@@ -11,7 +11,7 @@ use drift_types::{TopK, VectorId};
 use futures::future::try_join_all;
 
 use super::{
-    candidates::{Candidates, Coded, Hit, RowRef},
+    candidates::{Candidates, Coded, Hit, RowRef, Source},
     filter::{RowSets, live_set},
     held_vectors::HeldVectors,
     query::Query,
@@ -163,8 +163,7 @@ pub(super) fn search_l0(snapshot: &Snapshot, query: &Query, sets: Option<&RowSet
         let mut hits = TopK::new(query.k);
         table.memtable.search_exact(&query.vector, &live, &mut hits);
         for hit in hits.into_sorted() {
-            let row = RowRef { in_l0: true, place: i as u32, ordinal: hit.ordinal };
-            top.push(Hit { score: hit.score, id: hit.id, row });
+            top.push(Hit::in_table(i, &hit));
         }
         rows += sets.map_or(table.live_rows(), |s| s.l0[i].count_set_bits());
     }
@@ -230,6 +229,6 @@ async fn offer(
         (None, None) => reader.hot(run).await?.id(row as usize),
     };
     let ordinal = reader.runs()[run as usize].first_row + row;
-    top.push(Hit { score, id, row: RowRef { in_l0: false, place: segment, ordinal } });
+    top.push(Hit { score, id, row: RowRef { source: Source::Segment(segment), ordinal } });
     Ok(())
 }

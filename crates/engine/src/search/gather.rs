@@ -1,6 +1,6 @@
 //! Rows out of tables and segments: the winners of a search, or all of a scan.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{ArrayRef, BooleanArray, Float32Array, RecordBatch, RecordBatchOptions};
 use arrow_buffer::BooleanBuffer;
@@ -9,7 +9,7 @@ use arrow_select::{filter::filter_record_batch, interleave::interleave_record_ba
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    candidates::{Hit, RowRef},
+    candidates::{Hit, RowRef, Source},
     filter::{RowSets, live_set, matching_rows, segment_columns},
 };
 use crate::{
@@ -57,37 +57,36 @@ pub(super) async fn gather(snapshot: &Snapshot, rows: &[RowRef], columns: &[usiz
         let none = RecordBatch::new_empty(schema.clone()).columns().to_vec();
         return Ok(RecordBatch::try_new_with_options(schema, none, &options)?);
     }
-    let mut batches = Vec::new();
-    let mut places = vec![(0, 0); rows.len()];
-    for (i, table) in snapshot.l0.iter().enumerate() {
-        let mut batch_of_part = std::collections::HashMap::new();
-        for (r, wanted) in rows.iter().enumerate().filter(|(_, row)| row.in_l0 && row.place as usize == i) {
-            let (part, row) = table.payload.locate(wanted.ordinal);
-            let batch = match batch_of_part.get(&part) {
-                Some(&batch) => batch,
-                None => {
-                    let (_, rows) = table.payload.batches().nth(part).expect("located in this list");
-                    batches.push(rows.project(columns)?);
-                    *batch_of_part.entry(part).or_insert(batches.len() - 1)
-                }
-            };
-            places[r] = (batch, row);
-        }
+    let mut by_source: BTreeMap<Source, Vec<usize>> = BTreeMap::new();
+    for (at, row) in rows.iter().enumerate() {
+        by_source.entry(row.source).or_default().push(at);
     }
-    for (i, view) in snapshot.segments.iter().enumerate() {
-        let mine = |row: &RowRef| !row.in_l0 && row.place as usize == i;
-        let ordinals: Vec<u32> = rows.iter().filter(|row| mine(row)).map(|row| row.ordinal).collect();
-        if ordinals.is_empty() {
-            continue;
+    // Where each row of the answer is: one of the batches, and a row of it.
+    let (mut batches, mut found) = (Vec::new(), vec![(0, 0); rows.len()]);
+    for (source, wanted) in by_source {
+        let first = batches.len();
+        match source {
+            Source::Table(table) => {
+                let payload = &snapshot.l0[table as usize].payload;
+                for (_, batch) in payload.batches() {
+                    batches.push(batch.project(columns)?);
+                }
+                for at in wanted {
+                    let (batch, row) = payload.locate(rows[at].ordinal);
+                    found[at] = (first + batch, row);
+                }
+            }
+            Source::Segment(segment) => {
+                let ordinals: Vec<u32> = wanted.iter().map(|&at| rows[at].ordinal).collect();
+                batches.push(snapshot.segments[segment as usize].reader.payload(&ordinals, columns).await?);
+                wanted.into_iter().enumerate().for_each(|(row, at)| found[at] = (first, row));
+            }
         }
-        batches.push(view.reader.payload(&ordinals, columns).await?);
-        let found = rows.iter().enumerate().filter(|(_, row)| mine(row));
-        found.enumerate().for_each(|(row, (r, _))| places[r] = (batches.len() - 1, row));
     }
     // Parts may differ in what the schema says beside types, such as metadata.
     let batches: Vec<RecordBatch> =
         batches.into_iter().map(|b| b.with_schema(schema.clone())).collect::<Result<_, _>>()?;
-    Ok(interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places)?)
+    Ok(interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &found)?)
 }
 
 /// Rows per batch of a scan.
@@ -99,50 +98,61 @@ const ROWS_READ_PER_ROW: usize = 256;
 /// Streams live, matching rows in no order.
 pub(crate) fn scan(snapshot: Arc<Snapshot>, request: ScanRequest, compute: Compute) -> BatchStream {
     let limit = request.limit.unwrap_or(usize::MAX);
-    let parts = stream::once(async move {
+    let sources = stream::once(async move {
         let sets = match &request.filter {
             Some(filter) => Some(matching_rows(&snapshot, filter, &compute).await?),
             None => None,
         };
         let (snapshot, sets, request) = (snapshot, Arc::new(sets), Arc::new(request));
-        let parts = snapshot.l0.len() + snapshot.segments.len();
-        Ok::<_, crate::Error>(stream::iter(0..parts).then(move |part| {
+        let tables = (0..snapshot.l0.len() as u32).map(Source::Table);
+        let sources = tables.chain((0..snapshot.segments.len() as u32).map(Source::Segment));
+        Ok::<_, crate::Error>(stream::iter(sources).then(move |source| {
             let (snapshot, sets, request) = (snapshot.clone(), sets.clone(), request.clone());
-            async move { scan_part(&snapshot, part, sets.as_ref().as_ref(), request.projection.as_deref()).await }
+            async move { scan_source(&snapshot, source, sets.as_ref().as_ref(), request.projection.as_deref()).await }
         }))
     });
-    let batches = parts.try_flatten().map_ok(|batches| stream::iter(batches.into_iter().map(Ok))).try_flatten();
+    let batches = sources.try_flatten().map_ok(|batches| stream::iter(batches.into_iter().map(Ok))).try_flatten();
     take_rows(batches.boxed(), limit)
 }
 
 /// The rows of one L0 table or segment, in batches.
-async fn scan_part(
+async fn scan_source(
     snapshot: &Snapshot,
-    part: usize,
+    source: Source,
     sets: Option<&RowSets>,
     projection: Option<&[usize]>,
 ) -> Result<Vec<RecordBatch>> {
     let all: Vec<usize> = (0..snapshot.schema.arrow.fields().len()).collect();
     let columns = projection.unwrap_or(&all);
     let schema = Arc::new(snapshot.schema.arrow.project(columns)?);
-    let (batches, set) = if let Some(table) = snapshot.l0.get(part) {
-        let set = sets.map_or_else(|| live_set(table.memtable.len(), &table.dead), |s| s.l0[part].clone());
-        let batches = table.payload.batches().map(|(_, b)| b.project(columns)).collect::<Result<Vec<_>, _>>()?;
-        (batches, set)
-    } else {
-        let segment = part - snapshot.l0.len();
-        let view = &snapshot.segments[segment];
-        let set =
-            sets.map_or_else(|| live_set(view.reader.rows() as usize, &view.dead), |s| s.segments[segment].clone());
-        match set.count_set_bits() {
-            0 => return Ok(Vec::new()),
-            few if few * ROWS_READ_PER_ROW <= set.len() => return scan_few(view, &set, columns, &schema).await,
-            _ => {}
+    match source {
+        Source::Table(i) => {
+            let table = &snapshot.l0[i as usize];
+            let set = match sets {
+                Some(sets) => sets.l0[i as usize].clone(),
+                None => live_set(table.memtable.len(), &table.dead),
+            };
+            let batches = table.payload.batches().map(|(_, batch)| Ok(batch.project(columns)?));
+            matching(batches.collect::<Result<Vec<_>>>()?, &set, &schema)
         }
-        (vec![segment_columns(view, columns).await?], set)
-    };
-    let mut out = Vec::new();
-    let mut first = 0;
+        Source::Segment(i) => {
+            let view = &snapshot.segments[i as usize];
+            let set = match sets {
+                Some(sets) => sets.segments[i as usize].clone(),
+                None => live_set(view.reader.rows() as usize, &view.dead),
+            };
+            match set.count_set_bits() {
+                0 => Ok(Vec::new()),
+                few if few * ROWS_READ_PER_ROW <= set.len() => scan_few(view, &set, columns, &schema).await,
+                _ => matching(vec![segment_columns(view, columns).await?], &set, &schema),
+            }
+        }
+    }
+}
+
+/// The rows in `set` of consecutive batches.
+fn matching(batches: Vec<RecordBatch>, set: &BooleanBuffer, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
+    let (mut out, mut first) = (Vec::new(), 0);
     for batch in batches {
         for at in (0..batch.num_rows()).step_by(SCAN_ROWS) {
             let rows = SCAN_ROWS.min(batch.num_rows() - at);

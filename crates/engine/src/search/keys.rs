@@ -4,7 +4,11 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use drift_types::VectorId;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{candidates::RowRef, filter::RowSets, gather::gather};
+use super::{
+    candidates::{RowRef, Source},
+    filter::RowSets,
+    gather::gather,
+};
 use crate::{
     Error, Result, RowPredicate,
     snapshot::{SegmentView, Snapshot},
@@ -27,24 +31,24 @@ pub(super) async fn matching_keys(
 
     let matching = predicate.eval(&gather(snapshot, &rows, predicate.columns()).await?)?;
     let rows: Vec<RowRef> = matching.set_indices().map(|i| rows[i]).collect();
-    let set = |in_l0: bool, place: usize, len: usize| {
-        let mine = rows.iter().filter(|row| (row.in_l0, row.place as usize) == (in_l0, place));
+    let set = |source: Source, len: usize| {
+        let mine = rows.iter().filter(|row| row.source == source);
         set_of(len, mine.map(|row| row.ordinal))
     };
-    let l0 = snapshot.l0.iter().enumerate().map(|(i, table)| set(true, i, table.memtable.len()));
-    let segments = snapshot.segments.iter().enumerate().map(|(i, view)| set(false, i, view.reader.rows() as usize));
+    let l0 = (0..).zip(&snapshot.l0).map(|(i, table)| set(Source::Table(i), table.memtable.len()));
+    let segments = (0..).zip(&snapshot.segments).map(|(i, view)| set(Source::Segment(i), view.reader.rows() as usize));
     Ok(RowSets::new(l0.collect(), segments.collect()))
 }
 
 /// The rows of L0 with one of the ascending `keys`.
 fn in_l0(snapshot: &Snapshot, keys: &[VectorId]) -> Vec<RowRef> {
     let mut rows = Vec::new();
-    for (place, table) in (0..).zip(&snapshot.l0) {
+    for (source, table) in (0..).map(Source::Table).zip(&snapshot.l0) {
         for chunk in table.memtable.chunks() {
             let found = (chunk.first..)
                 .zip(chunk.ids)
                 .filter(|(ordinal, id)| keys.binary_search(id).is_ok() && !table.dead.contains(*ordinal));
-            rows.extend(found.map(|(ordinal, _)| RowRef { in_l0: true, place, ordinal }));
+            rows.extend(found.map(|(ordinal, _)| RowRef { source, ordinal }));
         }
     }
     rows
@@ -52,12 +56,12 @@ fn in_l0(snapshot: &Snapshot, keys: &[VectorId]) -> Vec<RowRef> {
 
 /// The rows of segments with one of `keys`.
 async fn in_segments(snapshot: &Snapshot, keys: &[VectorId]) -> Result<Vec<RowRef>> {
-    let look_up = |(place, view): (u32, SegmentView)| async move {
+    let look_up = |(source, view): (Source, SegmentView)| async move {
         let found = view.reader.find(keys).await?;
         let live = found.into_iter().filter(|(_, ordinal)| !view.dead.contains(*ordinal));
-        Ok::<_, Error>(live.map(|(_, ordinal)| RowRef { in_l0: false, place, ordinal }).collect::<Vec<_>>())
+        Ok::<_, Error>(live.map(|(_, ordinal)| RowRef { source, ordinal }).collect::<Vec<_>>())
     };
-    let segments = (0..).zip(snapshot.segments.iter().cloned());
+    let segments = (0..).map(Source::Segment).zip(snapshot.segments.iter().cloned());
     stream::iter(segments).map(look_up).buffered(CONCURRENT_SEGMENTS).try_concat().await
 }
 

@@ -1,6 +1,6 @@
 use std::slice;
 
-use drift_ivf::{Features, Ranked, StopRule, StopState};
+use drift_ivf::{Features, Ranked, Ranking, StopRule, StopState};
 use drift_kernels::prefetch;
 use drift_segment::HotRun;
 use drift_types::Metric;
@@ -38,55 +38,31 @@ pub(super) async fn scan_buckets<'s>(
     let counts = sets.map(|sets| sets.rows_per_bucket(snapshot));
     let counts = counts.as_deref().unwrap_or(&snapshot.live);
     let mut sieve = Sieve::new(query, &snapshot.level1.origins);
-    let mut ranking = router.rank(&query.vector, sieve.main_scanner(), counts);
+    let ranking = router.rank(&query.vector, sieve.main_scanner(), counts);
     stats.buckets_ranked = ranking.remaining();
     stats.buckets_skipped = router.len() - stats.buckets_ranked;
-    let mut stop = StopState::new(query.k, &ranking);
-    let mut ahead = CodesAhead::default();
-    // Without features nothing is known yet: two buckets are read and k rows found first.
-    let asked = drift_ivf::log_odds_of(query.recall);
-    let is_enough = |features: Option<&Features>| features.is_some_and(|seen| rule.log_odds(seen) < asked);
-    while let Some(ranked) = ranking.next() {
+    let stop = StopState::new(query.k, &ranking);
+    let enough = Enough { rule, log_odds: drift_ivf::log_odds_of(query.recall) };
+    let mut scan = Scan { snapshot, query, sets, counts, enough, ranking, stop, sieve, ahead: CodesAhead::default() };
+    while let Some(ranked) = scan.ranking.next() {
         // While this bucket is read the next comes nearer.
-        ranking.upcoming().last().inspect(|next| bring_near(snapshot, next));
-        let mut rows = 0;
-        let bucket = &snapshot.level1.buckets[ranked.bucket as usize];
+        scan.ranking.upcoming().last().inspect(|next| bring_near(snapshot, next));
         // An audit reads every bucket, which says nothing of its heat.
         if trace.is_none() {
-            bucket.observed.probe();
+            snapshot.level1.buckets[ranked.bucket as usize].observed.probe();
         }
-        for &run in &bucket.runs {
-            let wanted = sets.map(|sets| (sets, sets.rows_of_run(snapshot, run)));
-            if matches!(wanted, Some((_, 0))) {
-                continue;
-            }
-            let soon = || {
-                ranking.peek();
-                let left = query.nprobe.map(|nprobe| nprobe - stats.buckets_probed);
-                let state = (stop.clone(), out.kth_score());
-                buckets_soon(&ranked, ranking.upcoming(), state, counts, (query.k, left), is_enough)
-            };
-            let codes = ahead.get(snapshot, run, sets, soon).await?;
-            let run = opened(snapshot, (bucket, ranked.dist_sq), run, codes);
-            rows += read_run(snapshot, run, wanted, &mut sieve, out);
-        }
+        stats.rows_scanned += scan.read(&ranked, stats.buckets_probed, out).await?;
         stats.buckets_probed += 1;
-        stats.rows_scanned += rows;
-        let next = ranking.peek();
-        ranking.fresh().iter().rev().for_each(|later| bring_headers_near(snapshot, later));
-        sieve.settle(out);
+        let next = scan.ranking.peek();
+        scan.ranking.fresh().iter().rev().for_each(|later| bring_headers_near(snapshot, later));
+        scan.sieve.settle(out);
         // Not those read: what a filter leaves out tells nothing of the others.
-        stop.observe(out.kth_score(), counts[ranked.bucket as usize] as usize);
-        let features = next.and_then(|next| stop.features(&next));
+        scan.stop.observe(out.kth_score(), counts[ranked.bucket as usize] as usize);
+        let features = next.and_then(|next| scan.stop.features(&next));
         if let Some(trace) = &mut trace {
             trace.note(ranked.bucket, features);
         }
-        if next.is_none() {
-            break;
-        }
-        if let Some(reason) = reason_to_stop(query, stats, || is_enough(features.as_ref())) {
-            stats.stop_reason = reason;
-            stats.predicted_recall -= features.map_or(1.0, |features| rule.missing(&features));
+        if next.is_none() || scan.ends(features.as_ref(), stats) {
             break;
         }
         if stats.buckets_probed.is_multiple_of(BUCKETS_PER_YIELD) {
@@ -95,6 +71,75 @@ pub(super) async fn scan_buckets<'s>(
     }
     stats.predicted_recall = stats.predicted_recall.max(0.0);
     Ok(())
+}
+
+/// A scan under way.
+struct Scan<'s, 'r> {
+    snapshot: &'s Snapshot,
+    query: &'s Query,
+    sets: Option<&'r RowSets>,
+    /// Live rows of each bucket that match.
+    counts: &'r [u32],
+    enough: Enough<'r>,
+    ranking: Ranking<'r>,
+    stop: StopState,
+    sieve: Sieve<'s>,
+    ahead: CodesAhead,
+}
+
+/// What is missing at most, by what a rule sees, when a search has read enough.
+#[derive(Clone, Copy)]
+struct Enough<'r> {
+    rule: &'r StopRule,
+    log_odds: f32,
+}
+
+impl Enough<'_> {
+    /// Without features nothing is known yet: two buckets are read and k rows found first.
+    fn is_met(&self, features: Option<&Features>) -> bool {
+        features.is_some_and(|seen| self.rule.log_odds(seen) < self.log_odds)
+    }
+}
+
+impl<'s> Scan<'s, '_> {
+    /// Reads a bucket, `probed` others having been read; returns how many rows that were.
+    async fn read(&mut self, ranked: &Ranked, probed: usize, out: &mut Candidates) -> Result<usize> {
+        let (snapshot, mut rows) = (self.snapshot, 0);
+        let bucket = &snapshot.level1.buckets[ranked.bucket as usize];
+        for &run in &bucket.runs {
+            let wanted = self.sets.map(|sets| (sets, sets.rows_of_run(snapshot, run)));
+            if matches!(wanted, Some((_, 0))) {
+                continue;
+            }
+            let codes = match self.ahead.in_memory(snapshot, run) {
+                Some(codes) => codes,
+                None => {
+                    let soon = self.buckets_soon(ranked, probed, out.kth_score());
+                    self.ahead.read(snapshot, run, self.sets, soon).await?
+                }
+            };
+            let run = opened(snapshot, (bucket, ranked.dist_sq), run, codes);
+            rows += read_run(snapshot, run, wanted, &mut self.sieve, out);
+        }
+        Ok(rows)
+    }
+
+    /// The buckets from this one on that will be read.
+    fn buckets_soon(&mut self, ranked: &Ranked, probed: usize, kth_score: Option<f32>) -> Vec<u32> {
+        self.ranking.peek();
+        let left = self.query.nprobe.map(|nprobe| nprobe - probed);
+        let (state, enough) = ((self.stop.clone(), kth_score), self.enough);
+        let is_enough = |features: Option<&Features>| enough.is_met(features);
+        buckets_soon(ranked, self.ranking.upcoming(), state, self.counts, (self.query.k, left), is_enough)
+    }
+
+    /// Whether no other bucket need be read, and if so why.
+    fn ends(&self, features: Option<&Features>, stats: &mut SearchStats) -> bool {
+        let Some(reason) = reason_to_stop(self.query, stats, || self.enough.is_met(features)) else { return false };
+        stats.stop_reason = reason;
+        stats.predicted_recall -= features.map_or(1.0, |features| self.enough.rule.missing(features));
+        true
+    }
 }
 
 /// Why a search that has come so far need not read another bucket, if so.

@@ -25,7 +25,7 @@ pub(crate) use trace::{Trace, walk};
 use drift_ivf::StopRule;
 use drift_types::TopK;
 
-use self::candidates::{Candidates, RowRef};
+use self::candidates::Candidates;
 use crate::{
     Result, SearchRequest, SearchResult, SearchStats, StopReason, audit::Searched, collection::Shared,
     snapshot::Snapshot,
@@ -44,11 +44,11 @@ const EF: usize = 64;
 /// Searches the newest snapshot of a collection.
 pub(crate) async fn search(shared: &Arc<Shared>, request: &SearchRequest) -> Result<SearchResult> {
     // Whether it will be audited is settled before it runs: afterwards long searches would be favoured.
-    let audit = shared.audits.reserve();
+    let audit = shared.common.audits.reserve();
     let snapshot = shared.snapshot.load();
-    let query = Query::new(request, &snapshot.schema, shared.settings.target_recall)?;
+    let query = Query::new(request, &snapshot.schema, shared.common.settings.target_recall)?;
     let sets = match &request.filter {
-        Some(filter) => Some(matching_rows(&snapshot, filter, &shared.compute).await?),
+        Some(filter) => Some(matching_rows(&snapshot, filter, &shared.common.compute).await?),
         None => None,
     };
     let mut stats =
@@ -109,8 +109,7 @@ fn search_l0(
         stats.rows_scanned += found.rows_scanned;
         missed += (1.0 - found.recall) * table.live_rows() as f32;
         for hit in top.into_sorted() {
-            let row = RowRef { in_l0: true, place: i as u32, ordinal: hit.ordinal };
-            out.push_exact(Hit { score: hit.score, id: hit.id, row });
+            out.push_exact(Hit::in_table(i, &hit));
         }
     }
     stats.predicted_recall -= missed / snapshot.rows().max(1) as f32;

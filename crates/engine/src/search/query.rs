@@ -22,44 +22,9 @@ pub(crate) struct Query {
 impl Query {
     pub fn new(request: &SearchRequest, schema: &CollectionSchema, default_recall: f32) -> Result<Self> {
         let recall = request.recall.unwrap_or(default_recall);
-        if !(recall > 0.0 && recall <= 1.0) {
-            return Err(Error::invalid(format!(
-                "recall {recall} cannot be asked for: use a number above 0, at most 1"
-            )));
-        }
-        if request.k > K_MAX {
-            return Err(Error::invalid(format!("k = {} is too large: ask for at most {K_MAX} neighbours", request.k)));
-        }
-        if request.nprobe == Some(0) {
-            return Err(Error::invalid("nprobe = 0 would look nowhere: use at least 1"));
-        }
-        if let Some(dim) = schema.dim
-            && dim != request.query.len()
-        {
-            return Err(Error::invalid(format!(
-                "the query has {} values where '{}' has {dim}: use the model the rows were made with",
-                request.query.len(),
-                schema.vector_name()
-            )));
-        }
-        if let Some(i) = request.query.iter().position(|v| !v.is_finite()) {
-            return Err(Error::invalid(format!("value {i} of the query is {}: use finite numbers", request.query[i])));
-        }
-        let mut vector = request.query.clone();
-        let norm_sq = drift_kernels::norm_sq(&vector);
-        if !norm_sq.is_finite() {
-            return Err(Error::invalid("the query is too long for 32-bit arithmetic: scale the vectors down"));
-        }
-        if schema.metric == Metric::Cosine {
-            if norm_sq < f32::MIN_POSITIVE {
-                return Err(Error::invalid(
-                    "a query of length zero has no direction for cosine: use another query or l2",
-                ));
-            }
-            drift_kernels::scale(&mut vector, 1.0 / norm_sq.sqrt());
-        }
+        check(request, recall)?;
         Ok(Self {
-            vector,
+            vector: index_vector(&request.query, schema)?,
             metric: schema.metric,
             k: request.k,
             recall,
@@ -83,6 +48,45 @@ impl Query {
             Metric::Cosine => (2.0 - 2.0 * drift_kernels::dot(&self.vector, row) * inv_norm()).max(0.0),
         }
     }
+}
+
+/// Refuses numbers that cannot be asked for.
+fn check(request: &SearchRequest, recall: f32) -> Result<()> {
+    if !(recall > 0.0 && recall <= 1.0) {
+        return Err(Error::invalid(format!("recall {recall} cannot be asked for: use a number above 0, at most 1")));
+    }
+    if request.k > K_MAX {
+        return Err(Error::invalid(format!("k = {} is too large: ask for at most {K_MAX} neighbours", request.k)));
+    }
+    if request.nprobe == Some(0) {
+        return Err(Error::invalid("nprobe = 0 would look nowhere: use at least 1"));
+    }
+    Ok(())
+}
+
+/// A query vector in index space.
+fn index_vector(query: &[f32], schema: &CollectionSchema) -> Result<Vec<f32>> {
+    if let Some(dim) = schema.dim.filter(|dim| *dim != query.len()) {
+        let (given, name) = (query.len(), schema.vector_name());
+        return Err(Error::invalid(format!(
+            "the query has {given} values where '{name}' has {dim}: use the model the rows were made with"
+        )));
+    }
+    if let Some(i) = query.iter().position(|v| !v.is_finite()) {
+        return Err(Error::invalid(format!("value {i} of the query is {}: use finite numbers", query[i])));
+    }
+    let norm_sq = drift_kernels::norm_sq(query);
+    if !norm_sq.is_finite() {
+        return Err(Error::invalid("the query is too long for 32-bit arithmetic: scale the vectors down"));
+    }
+    let mut vector = query.to_vec();
+    if schema.metric == Metric::Cosine {
+        if norm_sq < f32::MIN_POSITIVE {
+            return Err(Error::invalid("a query of length zero has no direction for cosine: use another query or l2"));
+        }
+        drift_kernels::scale(&mut vector, 1.0 / norm_sq.sqrt());
+    }
+    Ok(vector)
 }
 
 /// Rows scaled to unit length, with what they were multiplied by.

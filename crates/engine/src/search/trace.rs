@@ -29,7 +29,7 @@ pub(crate) async fn walk(snapshot: &Snapshot, query: &Query, sets: Option<&RowSe
     // L0's graphs may have missed some, so its rows are compared anew. Those of L1 among the true
     // nearest are among these as well, whatever L0 has missed.
     let mut top = TopK::new(query.k);
-    for hit in found.into_iter().filter(|hit| !hit.row.in_l0) {
+    for hit in found.into_iter().filter(|hit| hit.segment().is_some()) {
         top.push(hit);
     }
     exact::search_l0(snapshot, &query, sets, &mut top);

@@ -33,7 +33,7 @@ pub(crate) struct CollectionState {
     /// The last record that is not.
     unflushed: SeqNo,
     bulk_loads: usize,
-    /// Keys deleted while a bulk load runs: the load's rows are older than these deletes.
+    /// Keys deleted while a bulk load runs, with the number up to which their rows are gone: the load's may be older.
     deleted_meanwhile: HashMap<VectorId, SeqNo>,
 }
 
@@ -44,6 +44,24 @@ pub(crate) struct MovedRows {
     pub seqs: Vec<SeqNo>,
     /// Where the job found each row; `None` for rows that are new.
     pub from: Vec<Option<RowAddress>>,
+}
+
+struct MovedRow {
+    /// Where it is now.
+    address: RowAddress,
+    id: VectorId,
+    seq: SeqNo,
+    from: Option<RowAddress>,
+}
+
+impl MovedRows {
+    fn rows(&self) -> impl Iterator<Item = MovedRow> + '_ {
+        let rows = (0..).zip(&self.ids).zip(&self.seqs).zip(&self.from);
+        rows.map(|(((ordinal, &id), &seq), &from)| {
+            let address = RowAddress { place: self.place, ordinal };
+            MovedRow { address, id, seq, from }
+        })
+    }
 }
 
 /// What a job has written and committed to the manifest.
@@ -91,8 +109,7 @@ impl CollectionState {
 
     /// The highest number this collection has seen.
     pub fn newest(&self) -> SeqNo {
-        let stored = self.shared.manifest.try_lock().ok().and_then(|m| m.segments.iter().map(|s| s.seq_max).max());
-        self.next.seq.max(stored.unwrap_or_default())
+        self.next.seq
     }
 
     /// Everything applied since the last call becomes visible, by one swap.
@@ -106,24 +123,30 @@ impl CollectionState {
             (Some(have), Some(given)) if have != given => Err(Error::invalid(format!(
                 "vectors of {given} values where another batch has just settled on {have}; use one model"
             ))),
-            (None, Some(_)) => {
-                self.next.schema = Arc::new(schema.clone());
-                *self.next.active() = L0Table::new(self.next.active().place, schema);
+            _ => {
+                self.settle_schema(schema);
                 Ok(())
             }
-            _ => Ok(()),
         }
     }
 
-    /// Applies an insert; returns its rows.
-    pub fn insert(&mut self, seq: SeqNo, rows: InsertRows) -> Result<u64> {
+    /// From the first rows on their dimension is known.
+    fn settle_schema(&mut self, schema: &CollectionSchema) {
+        if self.next.schema.dim.is_none() && schema.dim.is_some() {
+            self.next.schema = Arc::new(schema.clone());
+            *self.next.active() = L0Table::new(self.next.active().place, schema);
+        }
+    }
+
+    /// Applies an insert; returns its rows. What is in the log can be applied, so it does not fail.
+    pub fn insert(&mut self, seq: SeqNo, rows: InsertRows) -> u64 {
         let n = rows.batch.num_rows();
         self.touch(seq);
         if n == 0 {
-            return Ok(0);
+            return 0;
         }
         self.shared.totals.ingested(n as u64 * self.row_bytes());
-        self.shared.budget.ingested(rows.encoded.len() as u64);
+        self.shared.common.budget.ingested(rows.encoded.len() as u64);
         let ids = rows.ids.unwrap_or_else(|| generated_ids(seq, n).collect());
         let place = self.next.active().place;
         let first = self.next.active().memtable.len() as u32;
@@ -131,10 +154,8 @@ impl CollectionState {
             let schema = self.next.schema.clone();
             let table = self.next.active();
             let data = rows.unit_vectors.as_deref().unwrap_or_else(|| vectors(&schema, &rows.batch));
-            // The step that can fail comes first, so that vectors and rows never part.
-            let payload = table.payload.append(rows.batch.clone(), rows.encoded.len())?;
             table.memtable = table.memtable.append(Vectors::new(data, data.len() / n), &ids, seq);
-            table.payload = payload;
+            table.payload = table.payload.append(rows.batch.clone(), rows.encoded.len());
             table.born.get_or_insert_with(Instant::now);
         }
         for (i, &id) in ids.iter().enumerate() {
@@ -146,23 +167,33 @@ impl CollectionState {
         if self.shared.is_full(self.next.active()) {
             self.freeze();
         }
-        Ok(n as u64)
+        n as u64
     }
 
-    /// Applies a delete; returns how many rows it met.
+    /// Applies a delete of keys; returns how many rows it met.
     pub fn delete(&mut self, seq: SeqNo, ids: &[VectorId]) -> u64 {
+        self.delete_upto(seq, ids.iter().map(|&id| (id, seq)))
+    }
+
+    /// Applies a delete of rows that were read, with their numbers; returns how many it met. Newer rows of their
+    /// keys stay.
+    pub fn delete_rows(&mut self, seq: SeqNo, rows: &[(VectorId, SeqNo)]) -> u64 {
+        self.delete_upto(seq, rows.iter().copied())
+    }
+
+    fn delete_upto(&mut self, seq: SeqNo, upto: impl Iterator<Item = (VectorId, SeqNo)>) -> u64 {
         self.touch(seq);
         let mut rows = 0;
-        for &id in ids {
+        for (id, upto) in upto {
             if self.bulk_loads > 0 {
-                self.deleted_meanwhile.insert(id, seq);
+                self.deleted_meanwhile.insert(id, upto);
             }
-            if let Some(address) = self.ids.remove_older(id, seq) {
+            if let Some(address) = self.ids.remove(id, upto) {
                 self.next.kill(address);
                 rows += 1;
             }
         }
-        self.shared.budget.ingested(rows * self.row_bytes());
+        self.shared.common.budget.ingested(rows * self.row_bytes());
         rows
     }
 
@@ -172,27 +203,24 @@ impl CollectionState {
     }
 
     fn touch(&mut self, seq: SeqNo) {
-        self.next.seq = seq;
+        // At replay, rows of a later load are in segments already.
+        self.next.seq = self.next.seq.max(seq);
         self.unflushed = seq;
     }
 
-    /// Those of `ids` whose row still is the one that was read.
-    pub fn unchanged(&self, mut ids: Vec<VectorId>, read_at: &ReadAt) -> Vec<VectorId> {
-        let now = |id: VectorId| self.ids.get(id).map(|entry| entry.seq);
+    /// Those of the rows of `ids` that still are what was read, with their numbers.
+    pub fn unchanged(&self, ids: &[VectorId], read_at: &ReadAt) -> Vec<(VectorId, SeqNo)> {
+        let now = ids.iter().map(|&id| self.ids.get(id).map(|entry| (id, entry.seq)));
         match read_at {
-            ReadAt::Each(seqs) => {
-                let mut seqs = seqs.iter();
-                ids.retain(|&id| now(id) == seqs.next().copied());
-            }
-            ReadAt::Upto(seq) => ids.retain(|&id| now(id).is_some_and(|now| now <= *seq)),
+            ReadAt::Each(seqs) => now.zip(seqs).filter_map(|(row, read)| row.filter(|(_, seq)| seq == read)).collect(),
+            ReadAt::Upto(read) => now.flatten().filter(|(_, seq)| seq <= read).collect(),
         }
-        ids
     }
 
     /// Puts a new active table in front, if the present one has rows.
     pub fn freeze(&mut self) {
         if !self.next.active().memtable.is_empty() {
-            let table = L0Table::new(self.shared.next_place(), &self.next.schema);
+            let table = L0Table::new(self.shared.common.next_place(), &self.next.schema);
             self.next.l0.push(table);
             self.publish();
             self.shared.wake_janitor();
@@ -226,41 +254,41 @@ impl CollectionState {
                 view.dead = now.dead.clone();
             }
         }
-        let positions: HashMap<PlaceId, usize> = segments.iter().enumerate().map(|(i, s)| (s.place, i)).collect();
-        let mut replaced = Vec::new();
-        for moved in &commit.moved {
-            let home = positions[&moved.place];
-            for (ordinal, (&id, &row_seq)) in moved.ids.iter().zip(&moved.seqs).enumerate() {
-                let address = RowAddress { place: moved.place, ordinal: ordinal as u32 };
-                let lives = match moved.from[ordinal] {
-                    Some(from) => {
-                        if let Some(&old) = positions.get(&from.place) {
-                            segments[old].dead.insert(from.ordinal);
-                        }
-                        self.ids.relocate(id, from, address)
-                    }
-                    None => self.admit(id, row_seq, address, &mut replaced),
-                };
-                if !lives {
-                    segments[home].dead.insert(ordinal as u32);
-                }
-            }
-        }
+        let replaced = self.move_rows(&commit.moved, &mut segments);
         let newest = commit.moved.iter().flat_map(|m| &m.seqs).max();
         self.next.seq = self.next.seq.max(newest.copied().unwrap_or_default());
         self.next.l0.retain(|table| !commit.flushed_tables.contains(&table.place));
         self.next.live = Arc::new(Snapshot::count_live(&commit.level1, &segments));
         self.next.segments = segments;
         self.next.level1 = Arc::new(commit.level1);
-        if self.next.schema.dim.is_none() {
-            self.next.schema = Arc::new(commit.schema.clone());
-            *self.next.active() = L0Table::new(self.next.active().place, &commit.schema);
-        }
+        self.settle_schema(&commit.schema);
         for address in replaced {
             self.next.kill(address);
         }
         self.flushed = self.flushed.max(commit.applied);
         self.publish();
+    }
+
+    /// Takes note of where rows are now. Those that have died meanwhile are dead there too. Returns what rows of
+    /// a load have replaced.
+    fn move_rows(&mut self, moved: &[MovedRows], segments: &mut [SegmentView]) -> Vec<RowAddress> {
+        let positions: HashMap<PlaceId, usize> = segments.iter().enumerate().map(|(i, s)| (s.place, i)).collect();
+        let mut replaced = Vec::new();
+        for MovedRow { address, id, seq, from } in moved.iter().flat_map(MovedRows::rows) {
+            let lives = match from {
+                Some(from) => {
+                    if let Some(&old) = positions.get(&from.place) {
+                        segments[old].dead.insert(from.ordinal);
+                    }
+                    self.ids.relocate(id, from, address)
+                }
+                None => self.admit(id, seq, address, &mut replaced),
+            };
+            if !lives {
+                segments[positions[&address.place]].dead.insert(address.ordinal);
+            }
+        }
+        replaced
     }
 
     /// Takes a bulk row in, unless a later write to its key has come meanwhile.

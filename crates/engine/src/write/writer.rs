@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use drift_types::{CollectionId, SeqNo};
+use drift_types::{CollectionId, SeqNo, VectorId};
 use drift_wal::{RecordKind, WalRecord, WalWriter};
 use tokio::{
     runtime::Handle,
@@ -12,7 +12,10 @@ use tokio::{
 };
 
 use super::{BulkNumber, CollectionState, Command, InsertRows, command::Reply};
-use crate::{Ack, CollectionSchema, Error, ErrorKind, Result, log_record::encode_keys};
+use crate::{
+    Ack, CollectionSchema, Error, ErrorKind, Result,
+    log_record::{encode_keys, encode_rows},
+};
 
 /// Commands that may wait for the writer; beyond it, senders wait.
 const INBOX: usize = 1024;
@@ -185,11 +188,15 @@ impl Writer {
         let state = self.collections.get_mut(&write.collection()).expect("checked when numbered");
         match write {
             Write::Insert { rows, reply, .. } => {
-                let answer = state.insert(seq, *rows).map(|rows| Ack { seq, rows });
-                Box::new(move || drop(reply.send(answer)))
+                let rows = state.insert(seq, *rows);
+                Box::new(move || drop(reply.send(Ok(Ack { seq, rows }))))
             }
             Write::Delete { ids, reply, .. } => {
                 let rows = state.delete(seq, &ids);
+                Box::new(move || drop(reply.send(Ok(Ack { seq, rows }))))
+            }
+            Write::DeleteRows { rows, reply, .. } => {
+                let rows = state.delete_rows(seq, &rows);
                 Box::new(move || drop(reply.send(Ok(Ack { seq, rows }))))
             }
             Write::Bulk { number, reply, .. } => {
@@ -204,11 +211,13 @@ impl Writer {
         match command {
             Command::Insert { .. } | Command::BeginBulk { .. } => unreachable!("these join a group"),
             Command::Delete { collection, ids, read_at, reply } => {
-                let ids = match (self.collections.get(&collection), read_at) {
-                    (Some(state), Some(read_at)) => state.unchanged(ids, &read_at),
-                    (_, _) => ids,
+                let write = match (self.collections.get(&collection), read_at) {
+                    (Some(state), Some(read_at)) => {
+                        Write::DeleteRows { collection, rows: state.unchanged(&ids, &read_at), reply }
+                    }
+                    (_, _) => Write::Delete { collection, ids, reply },
                 };
-                self.commit_group(vec![Write::Delete { collection, ids, reply }]);
+                self.commit_group(vec![write]);
             }
             Command::EndBulk { collection } => self.with(collection, CollectionState::end_bulk),
             Command::Ready { collection, reply } => drop(reply.send(self.ready(collection).map(|_| ()))),
@@ -312,14 +321,17 @@ impl Group {
 /// A write that goes through the log.
 enum Write {
     Insert { collection: CollectionId, rows: Box<InsertRows>, reply: Reply<Ack> },
-    Delete { collection: CollectionId, ids: Vec<drift_types::VectorId>, reply: Reply<Ack> },
+    Delete { collection: CollectionId, ids: Vec<VectorId>, reply: Reply<Ack> },
+    DeleteRows { collection: CollectionId, rows: Vec<(VectorId, SeqNo)>, reply: Reply<Ack> },
     Bulk { number: BulkNumber, schema: Box<CollectionSchema>, reply: Reply<BulkNumber> },
 }
 
 impl Write {
     fn collection(&self) -> CollectionId {
         match self {
-            Self::Insert { collection, .. } | Self::Delete { collection, .. } => *collection,
+            Self::Insert { collection, .. } | Self::Delete { collection, .. } | Self::DeleteRows { collection, .. } => {
+                *collection
+            }
             Self::Bulk { number, .. } => number.collection(),
         }
     }
@@ -329,7 +341,7 @@ impl Write {
         match self {
             Self::Insert { rows, .. } => state.accept_schema(&rows.schema),
             Self::Bulk { schema, .. } => state.accept_schema(schema),
-            Self::Delete { .. } => Ok(()),
+            Self::Delete { .. } | Self::DeleteRows { .. } => Ok(()),
         }
     }
 
@@ -337,14 +349,17 @@ impl Write {
         let (kind, payload) = match self {
             Self::Insert { rows, .. } => (RecordKind::Insert, rows.encoded.clone()),
             Self::Delete { ids, .. } => (RecordKind::Delete, encode_keys(ids)),
+            Self::DeleteRows { rows, .. } => (RecordKind::DeleteRows, encode_rows(rows)),
             Self::Bulk { .. } => (RecordKind::BulkLoad, bytes::Bytes::new()),
         };
-        WalRecord { seq, collection: self.collection(), kind, last_of_statement: true, payload }
+        WalRecord { seq, collection: self.collection(), kind, payload }
     }
 
     fn refuse(self, error: Error) {
         match self {
-            Self::Insert { reply, .. } | Self::Delete { reply, .. } => drop(reply.send(Err(error))),
+            Self::Insert { reply, .. } | Self::Delete { reply, .. } | Self::DeleteRows { reply, .. } => {
+                drop(reply.send(Err(error)));
+            }
             Self::Bulk { reply, .. } => drop(reply.send(Err(error))),
         }
     }

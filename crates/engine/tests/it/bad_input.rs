@@ -1,15 +1,18 @@
 //! A batch is taken whole or refused whole, with an error that names column, row and fix.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow_array::{
-    ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
+    ArrayRef, BooleanArray, DictionaryArray, Float32Array, Float64Array, Int32Array, Int64Array, ListArray,
+    RecordBatch, StringArray,
     builder::{FixedSizeListBuilder, Float32Builder, ListBuilder},
-    types::{Float32Type, UInt8Type},
+    cast::AsArray,
+    types::{Float32Type, Int8Type, UInt8Type},
 };
 use arrow_schema::{DataType, Field, Fields, IntervalUnit, Schema};
-use drift_engine::{Collection, CollectionSpec, Database, ErrorKind, SearchRequest};
+use drift_engine::{Collection, CollectionSpec, Database, ErrorKind, ScanRequest, SearchRequest};
 use drift_types::Metric;
+use futures::TryStreamExt;
 
 use crate::fixture::*;
 
@@ -190,4 +193,35 @@ async fn a_number_is_not_rounded_to_fit() {
     refused(&docs, with(vec![("id", broken), ("v", vectors.clone())]), &["'id'", "row 1", "7.9", "whole"]).await;
     let truth: ArrayRef = Arc::new(BooleanArray::from(vec![true, false]));
     refused(&docs, with(vec![("id", truth), ("v", vectors)]), &["'id'", "Boolean"]).await;
+}
+
+/// Of a hundred keys each, where all keys together do not fit.
+#[tokio::test(flavor = "multi_thread")]
+async fn dictionaries_are_stored_by_their_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path(), small()).await;
+    let tagged = |first: i64| {
+        let names: Vec<i64> = (first..first + 100).collect();
+        let tags: DictionaryArray<Int8Type> =
+            names.iter().map(|id| format!("tag {id}")).collect::<Vec<_>>().iter().map(String::as_str).collect();
+        let vectors: Vec<[f32; 2]> = names.iter().map(|&id| [id as f32, 1.0]).collect();
+        let vectors: Vec<&[f32]> = vectors.iter().map(|v| &v[..]).collect();
+        with(vec![("id", ids(&names)), ("tag", Arc::new(tags)), ("v", lists(&vectors))])
+    };
+    let docs = database.create_collection("docs", CollectionSpec::new(tagged(0).schema())).await.unwrap();
+    for i in 0..4 {
+        docs.insert(tagged(i * 100)).await.unwrap();
+    }
+    drop((docs, database));
+    let database = open(dir.path(), small()).await;
+    let docs = database.collection("docs").unwrap();
+    docs.insert(tagged(400)).await.unwrap();
+    docs.flush().await.unwrap();
+    docs.insert(tagged(500)).await.unwrap();
+    let tags = async |docs: &Collection| {
+        let batches: Vec<RecordBatch> = docs.scan(ScanRequest::default()).try_collect().await.unwrap();
+        let tags = batches.iter().flat_map(|b| b.column_by_name("tag").unwrap().as_string::<i32>().iter());
+        tags.flatten().map(str::to_owned).collect::<BTreeSet<String>>()
+    };
+    assert_eq!(tags(&docs).await, (0..600).map(|id| format!("tag {id}")).collect());
 }

@@ -67,27 +67,6 @@ async fn a_statement_that_fails_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writes_that_come_while_a_load_runs_are_newer() {
-    let database = drift_engine::Database::open("memory://", small()).await.unwrap();
-    let docs = create(&database, DIM, Metric::L2).await;
-    let (sender, receiver) = tokio::sync::mpsc::channel(1);
-    let loading = {
-        let docs = docs.clone();
-        let batches = futures::stream::unfold(receiver, |mut r| async { r.recv().await.map(|b| (Ok(b), r)) });
-        tokio::spawn(async move { docs.insert_stream(batches.boxed()).await })
-    };
-    // A load takes its number when a chunk is full; these rows are in the first one.
-    for i in 0..3 {
-        sender.send(batch(&rows(i * 1_000..i * 1_000 + 1_000, "load"), DIM)).await.unwrap();
-    }
-    docs.insert(batch(&rows(0..10, "newer"), DIM)).await.unwrap();
-    drop(sender);
-    loading.await.unwrap().unwrap();
-    let texts: Vec<String> = all_rows(&docs).await.into_iter().map(|r| r.1).collect();
-    assert_eq!(texts.len(), 3_000);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_are_all_alike_neither_hang_nor_vanish() {
     let database = drift_engine::Database::open("memory://", small()).await.unwrap();
     let docs = create(&database, DIM, Metric::L2).await;
@@ -155,4 +134,108 @@ async fn a_dimension_settled_while_a_load_runs_holds_for_both() {
     drop((docs, database));
     let database = open(dir.path(), small()).await;
     assert_eq!(all_rows(&database.collection("docs").unwrap()).await, found);
+}
+
+/// Settings by which a load of [`stalled`] has its first number.
+fn in_chunks() -> Settings {
+    Settings { bulk_bytes_max: 1_000 * DIM * 4, ..small() }
+}
+
+/// Texts by key.
+async fn texts(docs: &Collection) -> Vec<(i64, String)> {
+    all_rows(docs).await.into_iter().map(|row| (row.0, row.1)).collect()
+}
+
+fn keys(ids: std::ops::Range<i64>) -> Vec<VectorId> {
+    ids.map(VectorId::from_i64).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_come_while_a_load_runs_are_newer() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path(), in_chunks()).await;
+    let docs = create(&database, DIM, Metric::L2).await;
+    let (sender, loading) = stalled(&docs, DIM).await;
+    docs.insert(batch(&rows(0..10, "newer"), DIM)).await.unwrap();
+    docs.delete(&keys(10..20)).await.unwrap();
+    drop(sender);
+    loading.await.unwrap().unwrap();
+    let text = |id| if id < 10 { "newer" } else { "load" };
+    let expected: Vec<_> = (0..10).chain(20..4_000).map(|id| (id, text(id).to_owned())).collect();
+    assert_eq!(texts(&docs).await, expected);
+    drop((docs, database));
+    let database = open(dir.path(), in_chunks()).await;
+    assert_eq!(texts(&database.collection("docs").unwrap()).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_takes_no_row_of_a_load_that_it_has_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path(), in_chunks()).await;
+    let docs = create(&database, DIM, Metric::L2).await;
+    docs.insert(batch(&rows(0..200, "before"), DIM)).await.unwrap();
+    let (sender, loading) = stalled(&docs, DIM).await;
+    docs.insert(batch(&rows(50..60, "meanwhile"), DIM)).await.unwrap();
+    let found = docs.status().seq;
+    let condition = KeyIn { keys: keys(0..100), but: "load".into(), is_named: true };
+    assert_eq!(docs.delete_where(Arc::new(condition)).await.unwrap().rows, 100);
+    assert_eq!(docs.delete_found(keys(100..120), found).await.unwrap().rows, 20);
+    drop(sender);
+    loading.await.unwrap().unwrap();
+    // As if all deletes had come before the load, but for rows that were newer than the load's.
+    let expected: Vec<_> = (0..50).chain(60..4_000).map(|id| (id, "load".to_owned())).collect();
+    assert_eq!(texts(&docs).await, expected);
+    drop((docs, database));
+    let looked = drift_engine::look(dir.path().to_str().unwrap(), &in_chunks()).await.unwrap();
+    assert_eq!(looked.collections[0].status.rows, 3_990);
+    let database = open(dir.path(), in_chunks()).await;
+    let docs = database.collection("docs").unwrap();
+    assert_eq!(texts(&docs).await, expected);
+    docs.flush().await.unwrap();
+    drop((docs, database));
+    let database = open(dir.path(), in_chunks()).await;
+    assert_eq!(texts(&database.collection("docs").unwrap()).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_load_can_be_deleted_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path(), small()).await;
+    let docs = create(&database, DIM, Metric::L2).await;
+    docs.insert_stream(stream(vec![batch(&rows(0..3_000, "load"), DIM)])).await.unwrap();
+    let before = docs.status().seq;
+    drop((docs, database));
+    let database = open(dir.path(), small()).await;
+    let docs = database.collection("docs").unwrap();
+    assert!(docs.status().seq >= before);
+    assert_eq!(docs.delete_found(keys(0..1_000), docs.status().seq).await.unwrap().rows, 1_000);
+    assert_eq!(all_rows(&docs).await.len(), 2_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_whose_client_sends_nothing_ends_when_others_wait_for_it() {
+    let settings = Settings { memtable_rows_max: 100, ..in_chunks() };
+    let database = drift_engine::Database::open("memory://", settings).await.unwrap();
+    let docs = create(&database, DIM, Metric::L2).await;
+    let (sender, loading) = stalled(&docs, DIM).await;
+    for i in 0..20 {
+        let insert = docs.insert(batch(&rows(i * 100..i * 100 + 100, "other"), DIM));
+        tokio::time::timeout(Duration::from_secs(60), insert).await.expect("the load blocks the others").unwrap();
+    }
+    let error = loading.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("send it again"), "{error}");
+    drop(sender);
+    assert!(all_rows(&docs).await.iter().map(|row| &row.1[..]).eq((0..2_000).map(|_| "other")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_rows_of_many_bytes_are_a_large_statement_too() {
+    let database = drift_engine::Database::open("memory://", small()).await.unwrap();
+    let docs = create(&database, 2, Metric::L2).await;
+    let long = "x".repeat(1 << 20);
+    let row = |id: i64| (id, long.clone(), vec![id as f32, 0.0]);
+    let statement = (0..3).map(|i| batch(&(i * 100..i * 100 + 100).map(row).collect::<Vec<_>>(), 2)).collect();
+    docs.insert_stream(stream(statement)).await.unwrap();
+    let status = docs.status();
+    assert_eq!((status.rows, status.l0_rows), (300, 0));
 }

@@ -202,3 +202,44 @@ async fn who_waits_for_room_is_told_why_there_is_none() {
         timeout(Duration::from_secs(30), insert(&docs, 0..300, "row")).await.expect("room comes").unwrap();
     }
 }
+
+/// Segments can be put only as often as `left` says.
+fn segments_left(left: &Arc<AtomicUsize>) -> Arc<Faults> {
+    let left = left.clone();
+    Faults::new(move |call| {
+        let is_segment = call.operation == Operation::Put && call.path.ends_with(".drift");
+        let refused = is_segment && left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_err();
+        refused.then_some(Fault::Refused)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_that_ends_between_its_parts_loses_nothing() {
+    // A table of 100 rows has more bytes than a flush takes at once.
+    let settings =
+        drift_engine::Settings { memtable_rows_max: 100, frozen_tables_max: 100, bulk_bytes_max: 100, ..small() };
+    for parts in 0..4 {
+        let store = Store::open("memory://").await.unwrap();
+        let left = Arc::new(AtomicUsize::new(0));
+        let faulty = store.clone().with_faults(segments_left(&left));
+        let database = Database::open_in(faulty, settings.clone()).await.unwrap();
+        run(&database, 0).await.unwrap();
+        let docs = database.collection("docs").unwrap();
+        for i in 0..8 {
+            insert(&docs, i * 60..i * 60 + 100, &format!("insert {i}")).await.unwrap();
+            docs.delete(&[VectorId::from_i64(i * 60)]).await.unwrap();
+        }
+        let before = all_rows(&docs).await;
+        assert_eq!(before.len(), 520 - 8);
+        left.store(parts, Relaxed);
+        docs.flush().await.unwrap_err();
+        assert_eq!(all_rows(&docs).await, before, "after {parts} parts");
+        drop((docs, database));
+        let database = Database::open_in(store, settings.clone()).await.unwrap();
+        let docs = database.collection("docs").unwrap();
+        assert_eq!(all_rows(&docs).await, before, "started again after {parts} parts");
+        docs.flush().await.unwrap();
+        let status = docs.status();
+        assert_eq!((status.l0_rows, all_rows(&docs).await == before), (0, true));
+    }
+}

@@ -59,7 +59,8 @@ fn newest(files: &BTreeSet<PathBuf>, extension: &str) -> PathBuf {
 
 /// A closed database with all kinds of files: two segments, tombstones, rows that only the log has.
 async fn small_database(dir: &Path) {
-    let database = open(dir, small()).await;
+    // Closing may cut off a compaction, which leaves files that nothing names until the next start.
+    let database = open(dir, Settings { maintenance: false, ..small() }).await;
     let docs = create(&database, DIM, Metric::Cosine).await;
     docs.insert(batch(&rows(1..300, "first"), DIM)).await.unwrap();
     docs.flush().await.unwrap();
@@ -71,10 +72,6 @@ async fn small_database(dir: &Path) {
     delete(&docs, [7]).await;
     drop(docs);
     database.close().await.unwrap();
-    // Closing may cut off a compaction, which leaves files that nothing names until the next start.
-    while verified(dir).await.parts[1].unnamed_files > 0 {
-        open(dir, small()).await.close().await.unwrap();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -63,12 +63,14 @@ async fn four_plain_restarts_change_nothing() {
     for first in (0..2_000).step_by(250) {
         docs.insert(batch(&rows(first..first + 250, "row"), DIM)).await.unwrap();
     }
+    let before = all_rows(&docs).await;
+    assert_eq!(before.len(), 2_000);
     drop(docs);
     database.close().await.unwrap();
     for _ in 0..4 {
         let database = open(dir.path(), small()).await;
         let docs = database.collection("docs").unwrap();
-        assert_eq!(all_rows(&docs).await.len(), 2_000);
+        assert_eq!(all_rows(&docs).await, before);
         let found = search(&docs, SearchRequest::new(vec![777.0; DIM], 1)).await;
         assert_eq!(found, [(777, 0.0)]);
         drop(docs);

@@ -15,12 +15,13 @@ const DATABASE: Ulid = Ulid(0xd1f7);
 /// Bytes of a file header.
 const HEADER: usize = 4096;
 
+const KINDS: [RecordKind; 4] = [RecordKind::Insert, RecordKind::Delete, RecordKind::BulkLoad, RecordKind::DeleteRows];
+
 fn record(seq: u64, len: usize) -> WalRecord {
     WalRecord {
         seq: SeqNo(seq),
         collection: CollectionId(Ulid(u128::from(seq % 3))),
-        kind: [RecordKind::Insert, RecordKind::Delete, RecordKind::BulkLoad][seq as usize % 3],
-        last_of_statement: !seq.is_multiple_of(5),
+        kind: KINDS[seq as usize % KINDS.len()],
         payload: (0..len).map(|i| (i as u64 * 31 + seq) as u8).collect::<Bytes>(),
     }
 }
