@@ -1,5 +1,8 @@
 use std::{
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::{
+        Arc, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -54,6 +57,8 @@ pub(crate) struct Shared {
     pub snapshot: drift_epoch::Cell<Snapshot>,
     /// The newest manifest. Whoever changes segments holds it: one job at a time.
     pub manifest: Arc<Mutex<Manifest>>,
+    /// No job begins any more.
+    pub is_dropped: AtomicBool,
     /// Tells waiting writers that L0 has room again.
     pub drained: Notify,
     /// Why the last flush failed, unless one has succeeded since.
@@ -76,6 +81,7 @@ impl Shared {
             common,
             snapshot: drift_epoch::Cell::new(Arc::new(snapshot)),
             manifest: Arc::new(Mutex::new(manifest)),
+            is_dropped: AtomicBool::new(false),
             drained: Notify::new(),
             flush_error: std::sync::Mutex::default(),
             garbage: Garbage::default(),
@@ -105,12 +111,13 @@ impl Shared {
     }
 
     /// The newest manifest, for one job at a time. What runs in the background comes back later rather than wait,
-    /// behind a load whose client sends slowly for instance.
+    /// behind a load whose client sends slowly for instance. None, too, once the collection is dropped.
     pub async fn lock_manifest(&self, class: Class) -> Option<OwnedMutexGuard<Manifest>> {
-        match class {
+        let manifest = match class {
             Class::Foreground => Some(self.manifest.clone().lock_owned().await),
             Class::Background => self.manifest.clone().try_lock_owned().ok(),
-        }
+        };
+        manifest.filter(|_| !self.is_dropped.load(Relaxed))
     }
 
     /// Notes how a flush ended.

@@ -1,5 +1,7 @@
 //! Collections come and go.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use drift_manifest::{Catalog, CatalogEntry, Manifest, VersionLog};
 use drift_types::CollectionId;
 use ulid::Ulid;
@@ -50,6 +52,7 @@ impl Inner {
         next.doomed.push(id);
         commit_catalog(&self.common, &mut catalog, next).await?;
         let dropped = write(&self.collections).remove(name);
+        dropped.iter().for_each(|collection| collection.shared.is_dropped.store(true, Relaxed));
         self.writer.ask(|reply| Command::Unregister { collection: id, reply }).await?;
         // A job that is under way writes more files, which the next start removes.
         let idle = dropped.as_ref().map(|collection| collection.shared.manifest.try_lock());

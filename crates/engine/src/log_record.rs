@@ -1,18 +1,15 @@
 //! What the engine writes into log records. The log itself sees only bytes.
 
 use arrow_array::RecordBatch;
-use arrow_ipc::writer::StreamWriter;
 use bytes::Bytes;
-use drift_ipc::read_stream;
+use drift_ipc::{read_stream, write_stream};
 use drift_types::{SeqNo, VectorId};
 
 use crate::{Error, ErrorKind, Result};
 
 /// A canonical batch as one Arrow IPC stream: every record can be read without the others.
 pub(crate) fn encode_batch(batch: &RecordBatch) -> Result<Bytes> {
-    let mut writer = StreamWriter::try_new(Vec::with_capacity(batch.get_array_memory_size() + 1024), &batch.schema())?;
-    writer.write(batch)?;
-    Ok(writer.into_inner()?.into())
+    Ok(write_stream(batch)?.into())
 }
 
 /// The batch of an insert record, with no view into `payload`: that is a whole file of the log.

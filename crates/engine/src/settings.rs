@@ -1,6 +1,6 @@
 //! Settings are plain data; [`Settings::default`] suits a laptop and a small server.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,9 @@ pub enum Durability {
     /// When the operating system pleases: survives kill -9, not power loss.
     Os,
 }
+
+/// How often the log is synced under [`Durability::Interval`].
+pub(crate) const SYNC_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How a database behaves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Arrow IPC streams out of bytes that may be forged.
+//! Arrow IPC streams, written, and read out of bytes that may be forged.
 //!
 //! Arrow's decoder takes the bytes at their word: where they contradict each other it may panic, and
 //! it allocates what they claim. A checksum keeps accidents away from it, but nobody who can compute
@@ -9,7 +9,7 @@ use std::{collections::HashMap, panic::catch_unwind, sync::Arc};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
-use arrow_ipc::{Message, MessageHeader, convert::fb_to_schema, reader, root_as_message};
+use arrow_ipc::{Message, MessageHeader, convert::fb_to_schema, reader, root_as_message, writer::StreamWriter};
 use arrow_schema::{ArrowError, SchemaRef};
 
 /// What a message begins with; the length of its description follows, as u32.
@@ -26,6 +26,17 @@ const PREFIX_BYTES: usize = MARKER.len() + size_of::<u32>();
 /// When the bytes are no such stream.
 pub fn read_stream(bytes: &[u8]) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
     catch_unwind(|| decode(bytes)).unwrap_or_else(|_| Err(invalid("the stream contradicts itself")))
+}
+
+/// An Arrow IPC stream of one batch, with the mark at its end.
+///
+/// # Errors
+/// When a value of the batch cannot be expressed.
+pub fn write_stream(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
+    let mut writer =
+        StreamWriter::try_new(Vec::with_capacity(batch.get_array_memory_size() + 1024), batch.schema_ref())?;
+    writer.write(batch)?;
+    writer.into_inner()
 }
 
 fn decode(bytes: &[u8]) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {

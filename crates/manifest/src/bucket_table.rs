@@ -5,10 +5,9 @@ use arrow_array::{
     StructArray, UInt32Array, UInt64Array,
 };
 use arrow_buffer::OffsetBuffer;
-use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 use bytes::Bytes;
-use drift_ipc::read_stream;
+use drift_ipc::{read_stream, write_stream};
 use drift_types::{BucketId, SegmentId};
 use ulid::Ulid;
 
@@ -70,10 +69,7 @@ impl BucketTable {
     pub fn encode(&self) -> Result<Bytes> {
         let dim = self.dim().ok_or_else(|| Error::Invalid(ONE_DIM.to_owned()))?;
         let batch = self.to_batch(dim).expect("columns are built by the schema");
-        let mut body = Vec::new();
-        let mut writer = StreamWriter::try_new(&mut body, &batch.schema()).expect("a Vec takes all writes");
-        writer.write(&batch).and_then(|()| writer.finish()).expect("a Vec takes all writes");
-        Ok(frame::seal(MAGIC, &body))
+        Ok(frame::seal(MAGIC, &write_stream(&batch).expect("a Vec takes all writes")))
     }
 
     /// The table held by the object `bytes` found at `path`.

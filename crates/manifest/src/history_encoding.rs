@@ -7,10 +7,9 @@ use arrow_array::{
     Array, ArrayRef, Float32Array, ListArray, RecordBatch, StringArray, StructArray, UInt32Array, UInt64Array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, Field, Fields, Schema};
 use bytes::Bytes;
-use drift_ipc::read_stream;
+use drift_ipc::{read_stream, write_stream};
 use drift_types::BucketId;
 
 use crate::{
@@ -25,10 +24,7 @@ impl History {
     /// The object that holds this history.
     pub fn encode(&self) -> Bytes {
         let batch = self.to_batch().expect("columns are built by the schema");
-        let mut body = Vec::new();
-        let mut writer = StreamWriter::try_new(&mut body, &batch.schema()).expect("a Vec takes all writes");
-        writer.write(&batch).and_then(|()| writer.finish()).expect("a Vec takes all writes");
-        frame::seal(MAGIC, &body)
+        frame::seal(MAGIC, &write_stream(&batch).expect("a Vec takes all writes"))
     }
 
     /// The history held by the object `bytes` found at `path`. Of more events and samples than are

@@ -5,9 +5,8 @@ use arrow_array::{
     cast::AsArray, types::*,
 };
 use arrow_buffer::ScalarBuffer;
-use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
-use drift_ipc::read_stream;
+use drift_ipc::{read_stream, write_stream};
 use drift_kernels::sq8_stride;
 use drift_storage::page::PAGE;
 use drift_types::BucketId;
@@ -111,9 +110,7 @@ pub(crate) fn encode(runs: &[RunEntry], statistics: &[RunStatistics], dim: usize
     let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
     let columns = columns.into_iter().map(|(_, column)| column).collect();
     let batch = RecordBatch::try_new(Arc::new(schema), columns)?;
-    let mut writer = StreamWriter::try_new(Vec::new(), batch.schema_ref())?;
-    writer.write(&batch)?;
-    writer.into_inner()
+    write_stream(&batch)
 }
 
 /// Reads the directory, whose checksum has been verified, and checks that its runs cover the rows

@@ -205,10 +205,7 @@ impl Reading {
         let torn_tail = match end.tail {
             Tail::Blank | Tail::Closed => None,
             Tail::Corrupt(reason) => return Err(file.corrupt(end.offset, reason)),
-            Tail::Torn => {
-                tracing::warn!(path = file.name(), offset = end.offset, "dropped the remains of an interrupted write");
-                Some(TornTail { path: file.name().to_owned(), offset: end.offset })
-            }
+            Tail::Torn => Some(TornTail { path: file.name().to_owned(), offset: end.offset }),
         };
         Ok(ReplaySummary { records, last_seq: end.last_seq, epoch, torn_tail, clean: end.tail == Tail::Closed })
     }

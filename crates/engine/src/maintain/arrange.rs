@@ -33,7 +33,7 @@ impl Draft {
     fn arranged(&self, bucket: usize) -> ArrangedBucket {
         let is_whole = self.buckets[bucket].runs.is_empty();
         let bucket = &self.buckets[bucket];
-        let rows = if is_whole { self.log.rows_before(bucket.id) } else { bucket.header.n_live as usize };
+        let rows = if is_whole { self.notes.rows_before(bucket.id) } else { bucket.header.n_live as usize };
         let cools = |from| bucket.past.is_cooling(from, self.manifest, rows);
         ArrangedBucket {
             staying: bucket.header.clone(),
@@ -71,7 +71,7 @@ impl Draft {
                 Act::Recentred { .. } | Act::Took { .. } => {}
             }
         }
-        self.log_acts(&arrangement.acts);
+        self.note_acts(&arrangement.acts);
     }
 
     fn adopt_children(&mut self, parent: u32, children: &[u32]) {

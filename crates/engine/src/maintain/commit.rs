@@ -15,7 +15,7 @@ use super::{
     draft::{Draft, DraftBucket},
     garbage::prune,
     history,
-    log::JobLog,
+    notes::JobNotes,
 };
 use crate::{
     Collection, Result,
@@ -64,11 +64,11 @@ async fn publish(
     draft.prune();
     // A lazy log may hold the rows that took these deletes' place: it goes first.
     collection.writer.ask(|reply| Command::Sync { reply: Some(reply) }).await?;
-    let log = std::mem::take(&mut draft.log);
-    shared.common.budget.spend(log.bytes_read + log.bytes_written);
-    shared.totals.read(log.bytes_read);
-    shared.totals.written(log.bytes_written);
-    let events = events(log, &ending, &manifest, &draft, shared.snapshot.load().level1.buckets.len());
+    let notes = std::mem::take(&mut draft.notes);
+    shared.common.budget.spend(notes.bytes_read + notes.bytes_written);
+    shared.totals.read(notes.bytes_read);
+    shared.totals.written(notes.bytes_written);
+    let events = events(notes, &ending, &manifest, &draft, shared.snapshot.load().level1.buckets.len());
     let next = next_manifest(shared, &manifest, &draft, ending.applied, &events).await?;
     let versions = VersionLog::<Manifest>::manifests(shared.common.store.clone(), shared.id);
     commit_version(&versions, &next, &manifest).await?;
@@ -101,9 +101,9 @@ fn remember_events(shared: &Shared, events: Vec<Event>) {
 }
 
 /// What a job did, for the history.
-fn events(mut log: JobLog, ending: &Ending, before: &Manifest, draft: &Draft, buckets: usize) -> Vec<Event> {
+fn events(mut notes: JobNotes, ending: &Ending, before: &Manifest, draft: &Draft, buckets: usize) -> Vec<Event> {
     if let Some(action) = ending.action {
-        log.note(Event {
+        notes.note(Event {
             action,
             cause: ending.cause.to_owned(),
             rows_before: before.live_rows(),
@@ -114,7 +114,7 @@ fn events(mut log: JobLog, ending: &Ending, before: &Manifest, draft: &Draft, bu
             ..Event::default()
         });
     }
-    log.finish(draft.manifest)
+    notes.finish(draft.manifest)
 }
 
 async fn swap(collection: &Collection, draft: Draft, ending: Ending) -> Result<()> {

@@ -27,7 +27,7 @@ pub(crate) async fn compact(collection: &Collection, class: Class, quiet: bool) 
     if let Compaction::Buckets(buckets) = &compaction {
         for bucket in buckets.iter().map(|&bucket| &snapshot.level1.buckets[bucket]) {
             let load = bucket_load(&snapshot, bucket);
-            draft.log.causes.insert(bucket.id, urgency(&snapshot, &load).cause());
+            draft.notes.causes.insert(bucket.id, urgency(&snapshot, &load).cause());
         }
     }
     draft.rewrite(&runs_of(&snapshot, &compaction)).await?;

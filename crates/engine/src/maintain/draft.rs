@@ -8,7 +8,7 @@ use drift_segment::{Encoded, RunInput, SegmentInput, SegmentMeta, SegmentReader}
 use drift_types::{BucketId, SegmentId, Vectors};
 use ulid::Ulid;
 
-use super::{log::JobLog, row_set::RowSet};
+use super::{notes::JobNotes, row_set::RowSet};
 use crate::{
     CollectionSchema, Result,
     collection::Shared,
@@ -47,7 +47,7 @@ pub(super) struct Draft {
     /// The manifest that will hold it.
     pub manifest: u64,
     /// What is done on the way.
-    pub log: JobLog,
+    pub notes: JobNotes,
 }
 
 /// The runs that a job takes out of each bucket, by the bucket's position in [`Draft::buckets`].
@@ -99,7 +99,7 @@ impl Draft {
             next_bucket: manifest.next_bucket,
             moved: Vec::new(),
             manifest: manifest.stamp.id + 1,
-            log: JobLog::default(),
+            notes: JobNotes::default(),
         }
     }
 
@@ -227,7 +227,7 @@ impl Draft {
             let bucket = &mut self.buckets[bucket];
             bucket.runs.retain(|run| !runs.contains(run));
             if bucket.runs.is_empty() {
-                self.log.made_anew(bucket, stored, runs.len());
+                self.notes.made_anew(bucket, stored, runs.len());
                 bucket.header = Arc::new(BucketHeader::empty(bucket.header.centroid.clone()));
             }
         }
@@ -250,7 +250,7 @@ impl Draft {
             return Ok(None);
         }
         let rows = RowSet::from_segment(&self.schema, self.view(place), ordinals).await?;
-        self.log.bytes_read += rows.len() as u64 * 4 * self.schema.dim.unwrap_or_default() as u64;
+        self.notes.bytes_read += rows.len() as u64 * 4 * self.schema.dim.unwrap_or_default() as u64;
         let view = self.view_mut(place);
         for &ordinal in ordinals {
             view.dead.insert(ordinal);
@@ -312,7 +312,7 @@ impl Draft {
 
     /// Gives a segment its name; what searches read first stays in memory.
     async fn publish(&mut self, id: SegmentId, encoded: Encoded) -> Result<SegmentReader> {
-        self.log.bytes_written += encoded.bytes.len() as u64;
+        self.notes.bytes_written += encoded.bytes.len() as u64;
         let (common, path) = (&self.shared.common, paths::segment_path(self.shared.id, id));
         common.store.publish(&path, encoded.bytes.clone()).await?;
         let (store, cache) = (common.store.clone(), common.cache.clone());

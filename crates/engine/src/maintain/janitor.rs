@@ -5,19 +5,18 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-use super::{compact, flush, look::look, remember};
+use super::{compact, flush, misplaced::look_for_misplaced, remember};
 use crate::{
     Collection, Durability, Result, Settings,
     common::Common,
     compute::Class,
+    settings::SYNC_INTERVAL,
     snapshot::L0Table,
     write::{Command, WriterHandle},
 };
 
 /// How often the janitor looks around when nobody wakes it.
 const TICK: Duration = Duration::from_millis(500);
-/// How often a lazy log is synced.
-const SYNC: Duration = Duration::from_millis(100);
 /// A graph is built if its rows will stay in L0 for so long each. One takes 0.2 to 0.5 ms of a thread
 /// that nobody else wants; flushes wait for it.
 const GRAPH_ROW: Duration = Duration::from_millis(1);
@@ -69,7 +68,7 @@ impl Drop for Janitor {
 
 async fn keep_synced(writer: WriterHandle) {
     while writer.tell(Command::Sync { reply: None }).await.is_ok() {
-        tokio::time::sleep(SYNC).await;
+        tokio::time::sleep(SYNC_INTERVAL).await;
     }
 }
 
@@ -102,7 +101,7 @@ async fn compact_due(collection: &Collection) -> Result<()> {
     if !is_open || !common.settings.maintenance {
         return Ok(());
     }
-    look(collection).await?;
+    look_for_misplaced(collection).await?;
     if compact(collection, Class::Background, quiet).await? {
         common.janitor.notify_one();
     }

@@ -13,8 +13,8 @@ mod flush;
 mod garbage;
 mod history;
 mod janitor;
-mod log;
-mod look;
+mod misplaced;
+mod notes;
 mod row_set;
 #[cfg(test)]
 mod statistics;

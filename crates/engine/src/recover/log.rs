@@ -11,6 +11,7 @@ use crate::{
     common::Common,
     log_record::{decode_keys, decode_rows},
     rows,
+    settings::SYNC_INTERVAL,
     write::CollectionState,
 };
 
@@ -121,7 +122,7 @@ fn apply(state: &mut CollectionState, record: WalRecord) -> Result<()> {
 fn policy(durability: Durability) -> SyncPolicy {
     match durability {
         Durability::Always => SyncPolicy::Always,
-        Durability::Interval => SyncPolicy::Interval(Duration::from_millis(100)),
+        Durability::Interval => SyncPolicy::Interval(SYNC_INTERVAL),
         Durability::Os => SyncPolicy::Os,
     }
 }

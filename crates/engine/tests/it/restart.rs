@@ -79,6 +79,23 @@ async fn four_plain_restarts_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_of_a_dropped_collection() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path(), small()).await;
+    let docs = create(&database, DIM, Metric::L2).await;
+    docs.insert(batch(&rows(0..100, "row"), DIM)).await.unwrap();
+    docs.flush().await.unwrap();
+    docs.delete_all().await.unwrap();
+    database.drop_collection("docs").await.unwrap();
+    // Whoever still holds it may ask.
+    docs.flush().await.unwrap();
+    docs.compact().await.unwrap();
+    docs.insert(batch(&rows(0..100, "row"), DIM)).await.unwrap_err();
+    let left: Vec<_> = std::fs::read_dir(dir.path().join("c")).into_iter().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn generated_keys_stay_unique_across_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let nameless = |n: i64| batch(&rows(0..n, "x"), DIM).project(&[1, 2]).unwrap();

@@ -21,7 +21,7 @@ struct Before {
 }
 
 /// What a job did so far.
-pub(super) struct JobLog {
+pub(super) struct JobNotes {
     pub started: Instant,
     /// Bytes of vectors read back from segments.
     pub bytes_read: u64,
@@ -33,7 +33,7 @@ pub(super) struct JobLog {
     events: Vec<Event>,
 }
 
-impl Default for JobLog {
+impl Default for JobNotes {
     fn default() -> Self {
         Self {
             started: Instant::now(),
@@ -46,7 +46,7 @@ impl Default for JobLog {
     }
 }
 
-impl JobLog {
+impl JobNotes {
     /// Notes a bucket whose runs are all taken, with the rows that were stored in them.
     pub fn made_anew(&mut self, bucket: &DraftBucket, stored: u32, runs: usize) {
         let rows = bucket.header.n_live;
@@ -74,7 +74,7 @@ impl JobLog {
 
 impl Draft {
     /// Notes what was decided about the rows in hand.
-    pub(super) fn log_acts(&mut self, acts: &[Act]) {
+    pub(super) fn note_acts(&mut self, acts: &[Act]) {
         let mut taken = BTreeMap::new();
         let mut told = HashSet::new();
         for act in acts {
@@ -83,18 +83,18 @@ impl Draft {
                     let cause = format!("{rows} rows, under {}", BUCKET_ROWS_MIN);
                     let moved = u64::from(*rows);
                     let event = Event { rows_moved: moved, rows_after: 0, buckets_after: 0, ..self.event(*bucket) };
-                    self.log.note(Event { action: Action::Merge, cause, ..event });
+                    self.notes.note(Event { action: Action::Merge, cause, ..event });
                 }
                 Act::Split { bucket, rows, children } => {
                     let cause = format!("{rows} rows, over {}", BUCKET_ROWS_MAX);
                     let rows_after = u64::from(*rows);
                     let event = Event { rows_after, buckets_after: 1 + children.len() as u32, ..self.event(*bucket) };
-                    self.log.note(Event { action: Action::Split, cause, ..event });
+                    self.notes.note(Event { action: Action::Split, cause, ..event });
                 }
                 Act::Recentred { bucket, drift } => {
                     let cause = format!("drift {drift:.2}, over {DRIFT_MAX}");
                     let event = Event { drift_before: *drift, drift_after: 0.0, ..self.event(*bucket) };
-                    self.log.note(Event { action: Action::Recentre, cause, ..event });
+                    self.notes.note(Event { action: Action::Recentre, cause, ..event });
                 }
                 Act::Took { bucket, rows } => *taken.entry(*bucket).or_default() += rows,
                 Act::Dense { .. } => continue,
@@ -110,18 +110,18 @@ impl Draft {
     /// Notes the buckets that were made anew and neither joined nor split.
     fn log_rewrites(&mut self, told: &HashSet<u32>) {
         let rewritten = |(position, bucket): &(u32, &DraftBucket)| {
-            self.log.before.contains_key(&bucket.id) && !told.contains(position)
+            self.notes.before.contains_key(&bucket.id) && !told.contains(position)
         };
         let buckets: Vec<u32> = (0..).zip(&self.buckets).filter(rewritten).map(|(position, _)| position).collect();
         for position in buckets {
             let bucket = &self.buckets[position as usize];
-            let before = self.log.before[&bucket.id];
-            let cause = match self.log.causes.get(&bucket.id) {
+            let before = self.notes.before[&bucket.id];
+            let cause = match self.notes.causes.get(&bucket.id) {
                 Some(cause) => (*cause).to_owned(),
                 None => format!("{} runs", before.runs),
             };
             let event = self.event(position);
-            self.log.note(Event { action: Action::Rewrite, cause, ..event });
+            self.notes.note(Event { action: Action::Rewrite, cause, ..event });
         }
     }
 
@@ -131,14 +131,14 @@ impl Draft {
             let cause = "nearer to its centroid".to_owned();
             let event = Event { rows_moved: u64::from(rows), ..self.event(bucket) };
             let rows_after = event.rows_before + u64::from(rows);
-            self.log.note(Event { action: Action::Steal, cause, rows_after, ..event });
+            self.notes.note(Event { action: Action::Steal, cause, rows_after, ..event });
         }
     }
 
     /// An event of a bucket that leaves it as it was.
     fn event(&self, bucket: u32) -> Event {
         let bucket = &self.buckets[bucket as usize];
-        let before = self.log.before.get(&bucket.id).copied().unwrap_or_else(|| Before {
+        let before = self.notes.before.get(&bucket.id).copied().unwrap_or_else(|| Before {
             rows: bucket.header.n_live,
             dead: bucket.header.n_dead,
             runs: bucket.runs.len(),

@@ -1,4 +1,4 @@
-//! Looks, by their codes, for rows that lie nearer to another bucket's centroid than to their own.
+//! Rows, found by their codes, that lie nearer to another bucket's centroid than to their own.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const NEIGHBOURS: usize = 25;
 const BUCKETS_PER_LOOK: usize = 64;
 
 /// Looks at some buckets that nobody has looked at for a while.
-pub(crate) async fn look(collection: &Collection) -> Result<()> {
+pub(super) async fn look_for_misplaced(collection: &Collection) -> Result<()> {
     let shared = &collection.shared;
     let snapshot = shared.snapshot.load();
     let manifest = snapshot.level1.manifest;
