@@ -246,7 +246,7 @@ impl DataSink for DeleteSink {
             Victims::All => self.collection.delete_all().await,
             Victims::Where(condition) => self.collection.delete_where(condition.clone()).await,
             Victims::Keys => {
-                let begun = self.collection.status().seq;
+                let begun = self.collection.read_mark();
                 let batches: Vec<_> = input.try_collect().await?;
                 let ids: Result<Vec<_>, _> = batches.iter().map(|batch| canonical_keys(batch.column(0))).collect();
                 self.collection.delete_found(ids.map_err(to_datafusion)?.concat(), begun).await

@@ -11,7 +11,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 use drift_ivf::StopRules;
 use drift_manifest::{History, Manifest};
-use drift_types::{CollectionId, SeqNo, VectorId};
+use drift_types::{CollectionId, VectorId};
 use futures::{StreamExt, stream::BoxStream};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
@@ -27,7 +27,7 @@ use crate::{
     search,
     snapshot::{L0Table, Snapshot},
     totals::Totals,
-    write::{Command, ReadAt, WriterHandle},
+    write::{Command, ReadAt, ReadMark, WriterHandle},
 };
 
 /// Rows of one statement, in order.
@@ -222,13 +222,19 @@ impl Collection {
         self.writer.ask(|reply| Command::Delete { collection, ids, read_at: None, reply }).await
     }
 
-    /// Deletes rows that were found by key in the state of `seq` ([`CollectionStatus::seq`]) or a later one. What was
-    /// written to a key after it stays.
+    /// The state now, for [`Collection::delete_found`].
+    pub fn read_mark(&self) -> ReadMark {
+        let snapshot = self.shared.snapshot.load();
+        ReadMark { seq: snapshot.seq, loads: snapshot.loads }
+    }
+
+    /// Deletes rows that were found by key in the state of `mark` or a later one. What was written to a key after it
+    /// stays.
     ///
     /// # Errors
-    /// As [`Collection::delete`].
-    pub async fn delete_found(&self, ids: Vec<VectorId>, seq: SeqNo) -> Result<Ack> {
-        let (collection, read_at) = (self.shared.id, Some(ReadAt::Upto(seq)));
+    /// As [`Collection::delete`], and `Unavailable` when a bulk load has ended since.
+    pub async fn delete_found(&self, ids: Vec<VectorId>, mark: ReadMark) -> Result<Ack> {
+        let (collection, read_at) = (self.shared.id, Some(ReadAt::Upto(mark)));
         self.writer.ask(|reply| Command::Delete { collection, ids, read_at, reply }).await
     }
 

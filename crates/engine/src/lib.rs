@@ -54,3 +54,4 @@ pub use schema::{CollectionSchema, CollectionSpec, DIM_MAX};
 pub use search::K_MAX;
 pub use settings::{Durability, Settings};
 pub use totals::MaintenanceTotals;
+pub use write::ReadMark;

@@ -1,6 +1,7 @@
 //! Rows on their way in, and keys on their way out.
 
-use arrow_array::{RecordBatch, UInt32Array};
+use arrow_array::{Array, RecordBatch, UInt32Array, cast::AsArray};
+use arrow_schema::DataType;
 use arrow_select::{concat::concat_batches, take::take_record_batch};
 use drift_types::{Metric, SeqNo, VectorId};
 use hashbrown::HashMap;
@@ -114,8 +115,18 @@ impl BatchCollector {
 
 /// What the values of a batch take up, though they may be part of larger buffers.
 pub(crate) fn bytes_of(batch: &RecordBatch) -> usize {
-    // A size that cannot be told is no reason to refuse rows.
-    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
+    batch.columns().iter().map(|column| column_bytes(column)).sum()
+}
+
+fn column_bytes(column: &dyn Array) -> usize {
+    // A size that cannot be told is no reason to refuse rows; of views it is that of the views alone.
+    let slice = column.to_data().get_slice_memory_size().unwrap_or_default();
+    let viewed: usize = match column.data_type() {
+        DataType::Utf8View => column.as_string_view().lengths().map(|length| length as usize).sum(),
+        DataType::BinaryView => column.as_binary_view().lengths().map(|length| length as usize).sum(),
+        _ => 0,
+    };
+    slice + viewed
 }
 
 fn last_of_each_key(rows: CanonicalBatch, ids: Vec<VectorId>) -> Result<CanonicalBatch> {

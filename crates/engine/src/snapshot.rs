@@ -151,6 +151,8 @@ pub(crate) struct Snapshot {
     pub level1: Arc<Level1>,
     /// Live rows per bucket.
     pub live: Arc<Vec<u32>>,
+    /// How many loads have ended since the database was opened.
+    pub loads: u64,
 }
 
 impl Snapshot {

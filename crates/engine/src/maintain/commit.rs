@@ -128,6 +128,7 @@ async fn swap(collection: &Collection, draft: Draft, ending: Ending) -> Result<(
         flushed_tables: ending.flushed_tables,
         moved,
         applied: ending.applied,
+        is_load: !ending.bulk.is_empty(),
     });
     collection.writer.ask(|reply| Command::Commit { commit, reply }).await?;
     drop(ending.bulk);

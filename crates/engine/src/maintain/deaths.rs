@@ -46,7 +46,7 @@ impl Draft {
         }
         buckets.retain(|bucket| !bucket.runs.is_empty());
         self.buckets = buckets;
+        // What was moved stays noted: rows may have come by way of a segment that this job wrote and emptied again.
         self.segments.retain(|view| view.live_rows() > 0);
-        self.moved.retain(|moved| self.segments.iter().any(|view| view.place == moved.place));
     }
 }

@@ -61,6 +61,7 @@ pub(crate) async fn restore(common: &Arc<Common>, name: &str, manifest: Manifest
         segments,
         level1: Arc::new(level1),
         live: Arc::new(live),
+        loads: 0,
     };
     let applied = manifest.applied;
     let history = stored_history(common, &manifest).await?;

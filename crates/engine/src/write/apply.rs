@@ -5,7 +5,7 @@ use drift_types::{CollectionId, SeqNo, VectorId, Vectors};
 
 use super::{InsertRows, ReadAt};
 use crate::{
-    CollectionSchema, Error, Result,
+    CollectionSchema, Error, ErrorKind, Result,
     canonical::vectors,
     collection::Shared,
     id_map::{IdEntry, IdMap, PlaceId, RowAddress},
@@ -75,6 +75,8 @@ pub(crate) struct Commit {
     pub moved: Vec<MovedRows>,
     /// Every record up to here is in the manifest's segments and tombstones.
     pub applied: SeqNo,
+    /// Whether rows of a load become visible.
+    pub is_load: bool,
 }
 
 impl CollectionState {
@@ -209,11 +211,21 @@ impl CollectionState {
     }
 
     /// Those of the rows of `ids` that still are what was read, with their numbers.
-    pub fn unchanged(&self, ids: &[VectorId], read_at: &ReadAt) -> Vec<(VectorId, SeqNo)> {
+    ///
+    /// # Errors
+    /// `Unavailable` when that cannot be told: a load's rows have older numbers than when they became visible.
+    pub fn unchanged(&self, ids: &[VectorId], read_at: &ReadAt) -> Result<Vec<(VectorId, SeqNo)>> {
         let now = ids.iter().map(|&id| self.ids.get(id).map(|entry| (id, entry.seq)));
         match read_at {
-            ReadAt::Each(seqs) => now.zip(seqs).filter_map(|(row, read)| row.filter(|(_, seq)| seq == read)).collect(),
-            ReadAt::Upto(read) => now.flatten().filter(|(_, seq)| seq <= read).collect(),
+            ReadAt::Each(seqs) => {
+                Ok(now.zip(seqs).filter_map(|(row, read)| row.filter(|(_, seq)| seq == read)).collect())
+            }
+            ReadAt::Upto(mark) if mark.loads != self.next.loads => {
+                let ended =
+                    "a bulk load has ended since the rows to delete were looked for, and may have replaced them";
+                Err(Error::new(ErrorKind::Unavailable, format!("{ended}: nothing was deleted, repeat the DELETE")))
+            }
+            ReadAt::Upto(mark) => Ok(now.flatten().filter(|(_, seq)| *seq <= mark.seq).collect()),
         }
     }
 
@@ -266,6 +278,7 @@ impl CollectionState {
             self.next.kill(address);
         }
         self.flushed = self.flushed.max(commit.applied);
+        self.next.loads += u64::from(commit.is_load);
         self.publish();
     }
 
@@ -284,8 +297,9 @@ impl CollectionState {
                 }
                 None => self.admit(id, seq, address, &mut replaced),
             };
-            if !lives {
-                segments[positions[&address.place]].dead.insert(address.ordinal);
+            // A segment that the job wrote and emptied again is none of the result's.
+            if !lives && let Some(&home) = positions.get(&address.place) {
+                segments[home].dead.insert(address.ordinal);
             }
         }
         replaced

@@ -29,8 +29,16 @@ pub(crate) struct InsertRows {
 pub(crate) enum ReadAt {
     /// Each with this SeqNo.
     Each(Vec<SeqNo>),
-    /// None with a later one.
-    Upto(SeqNo),
+    /// None later than this.
+    Upto(ReadMark),
+}
+
+/// A state of a collection, to say later what had been read in it or after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadMark {
+    pub(crate) seq: SeqNo,
+    /// How many loads had ended.
+    pub(crate) loads: u64,
 }
 
 /// What the writer can be asked for.

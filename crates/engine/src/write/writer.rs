@@ -212,9 +212,10 @@ impl Writer {
             Command::Insert { .. } | Command::BeginBulk { .. } => unreachable!("these join a group"),
             Command::Delete { collection, ids, read_at, reply } => {
                 let write = match (self.collections.get(&collection), read_at) {
-                    (Some(state), Some(read_at)) => {
-                        Write::DeleteRows { collection, rows: state.unchanged(&ids, &read_at), reply }
-                    }
+                    (Some(state), Some(read_at)) => match state.unchanged(&ids, &read_at) {
+                        Ok(rows) => Write::DeleteRows { collection, rows, reply },
+                        Err(error) => return drop(reply.send(Err(error))),
+                    },
                     (_, _) => Write::Delete { collection, ids, reply },
                 };
                 self.commit_group(vec![write]);

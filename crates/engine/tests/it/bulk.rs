@@ -176,12 +176,15 @@ async fn a_delete_takes_no_row_of_a_load_that_it_has_not_read() {
     docs.insert(batch(&rows(0..200, "before"), DIM)).await.unwrap();
     let (sender, loading) = stalled(&docs, DIM).await;
     docs.insert(batch(&rows(50..60, "meanwhile"), DIM)).await.unwrap();
-    let found = docs.status().seq;
     let condition = KeyIn { keys: keys(0..100), but: "load".into(), is_named: true };
     assert_eq!(docs.delete_where(Arc::new(condition)).await.unwrap().rows, 100);
-    assert_eq!(docs.delete_found(keys(100..120), found).await.unwrap().rows, 20);
+    assert_eq!(docs.delete_found(keys(100..120), docs.read_mark()).await.unwrap().rows, 20);
+    let before = docs.read_mark();
     drop(sender);
     loading.await.unwrap().unwrap();
+    // What it has found may be the load's rows by now.
+    let error = docs.delete_found(keys(120..140), before).await.unwrap_err();
+    assert!(error.to_string().contains("repeat the DELETE"), "{error}");
     // As if all deletes had come before the load, but for rows that were newer than the load's.
     let expected: Vec<_> = (0..50).chain(60..4_000).map(|id| (id, "load".to_owned())).collect();
     assert_eq!(texts(&docs).await, expected);
@@ -208,7 +211,7 @@ async fn rows_of_a_load_can_be_deleted_after_a_restart() {
     let database = open(dir.path(), small()).await;
     let docs = database.collection("docs").unwrap();
     assert!(docs.status().seq >= before);
-    assert_eq!(docs.delete_found(keys(0..1_000), docs.status().seq).await.unwrap().rows, 1_000);
+    assert_eq!(docs.delete_found(keys(0..1_000), docs.read_mark()).await.unwrap().rows, 1_000);
     assert_eq!(all_rows(&docs).await.len(), 2_000);
 }
 
@@ -238,4 +241,28 @@ async fn a_few_rows_of_many_bytes_are_a_large_statement_too() {
     docs.insert_stream(stream(statement)).await.unwrap();
     let status = docs.status();
     assert_eq!((status.rows, status.l0_rows), (300, 0));
+}
+
+/// The second chunk crowds all buckets of the first, so that its segment is empty before it is ever committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_load_writes_twice_are_there() {
+    let settings = Settings { bulk_rows_min: 150, bulk_bytes_max: 150 * 2 * 4, ..small() };
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path(), settings.clone()).await;
+    let docs = create(&database, 2, Metric::L2).await;
+    let row = |id: i64| (id, "row".to_owned(), vec![id as f32, 0.0]);
+    let chunk = |first: i64| batch(&(first..first + 40).map(row).collect::<Vec<_>>(), 2);
+    docs.insert_stream(stream((0..15).map(|i| chunk(i * 40)).collect())).await.unwrap();
+    // Also keys that come once more in a later chunk.
+    docs.insert_stream(stream((0..15).map(|i| chunk(580 + i * 20)).collect())).await.unwrap();
+    let expected: Vec<Row> = (0..900).map(row).collect();
+    assert_eq!(all_rows(&docs).await, expected);
+    docs.flush().await.unwrap();
+    docs.compact().await.unwrap();
+    assert_eq!(all_rows(&docs).await, expected);
+    drop((docs, database));
+    let database = open(dir.path(), settings).await;
+    let docs = database.collection("docs").unwrap();
+    assert_eq!(all_rows(&docs).await, expected);
+    assert_eq!(search(&docs, drift_engine::SearchRequest::new(vec![333.0, 0.0], 1)).await, [(333, 0.0)]);
 }
